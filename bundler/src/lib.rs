@@ -1,0 +1,1 @@
+//! The online side: plan, fetch, pack.

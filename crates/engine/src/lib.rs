@@ -1,0 +1,1 @@
+//! Stable Diffusion on the CPU: checkpoint in, picture out.

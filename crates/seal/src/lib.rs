@@ -1,0 +1,1 @@
+//! Cuts a process off from the network by the kernel, and proves it.

@@ -1,0 +1,1 @@
+//! The local web page and the HTTP interface behind it.

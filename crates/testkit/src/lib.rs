@@ -1,0 +1,1 @@
+//! Helpers for tests: sandboxed homes, a misbehaving HTTP server, damaged files.
