@@ -1,0 +1,336 @@
+//! `MANIFEST.json`: every byte of a bundle, known before the first one is written.
+
+use crate::{BundlePath, Component, ComponentId, ComponentKind, ManifestError, Sha256, layout};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The first member of every bundle.
+///
+/// Canonical: the same content always gives the same text (fields in this order, files sorted by path, two-space
+/// indentation, one line feed at the end), so its digest identifies the bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct BundleManifest {
+    /// Version of the bundle format.
+    pub format: u32,
+    /// The bundle's name.
+    pub name: String,
+    /// The program that made it ("fieldforge 0.1.0").
+    pub made_by: String,
+    /// Size of a chunk in bytes; every file is cut into chunks of this size, the last one shorter.
+    pub chunk_size: u64,
+    /// What the offline machine must have.
+    pub needs: Needs,
+    /// The checkpoint that generation starts with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_model: Option<ComponentId>,
+    /// What the self-test draws and what must come out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub self_test: Option<SelfTestSpec>,
+    /// The programs that lie beside the archive.
+    #[serde(default)]
+    pub programs: Vec<Program>,
+    /// What the bundle is made of.
+    pub components: Vec<Component>,
+    /// Every file, sorted by path.
+    pub files: Vec<FileEntry>,
+}
+
+/// What the offline machine must have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Needs {
+    /// Free disk space in bytes for the installed files.
+    pub disk: u64,
+    /// The largest single file in bytes: more than 4 GiB cannot be installed on FAT32.
+    pub largest_file: u64,
+    /// Memory in bytes that generating with the default model takes, estimated.
+    pub memory: u64,
+}
+
+/// One file of the bundle.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Its place in the bundle and below an installed generation.
+    pub path: BundlePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The digest of the whole file.
+    pub sha256: Sha256,
+    /// The component that it belongs to.
+    pub component: ComponentId,
+    /// The digest of every chunk, in order; none for an empty file.
+    pub chunks: Vec<Sha256>,
+}
+
+/// A copy of this program that lies beside the archive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Program {
+    /// The machines it runs on ("x86_64-linux").
+    pub target: String,
+    /// Its file name.
+    pub file: BundlePath,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Its digest.
+    pub sha256: Sha256,
+}
+
+/// What the self-test draws and what must come out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SelfTestSpec {
+    /// The checkpoint's path in the bundle.
+    pub model: BundlePath,
+    /// What to draw.
+    pub prompt: String,
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// Sampling steps.
+    pub steps: u32,
+    /// CFG scale.
+    pub cfg_scale: f32,
+    /// The seed.
+    pub seed: u64,
+    /// Sampler, in the engine's spelling.
+    pub sampler: String,
+    /// The picture that the bundling machine drew, a PNG in the bundle.
+    pub picture: BundlePath,
+    /// Digest of that picture's pixels (RGB, row by row), which a machine of the same class must match.
+    pub pixels_sha256: Sha256,
+    /// The class of the machine that drew it: machines of one class give equal bytes.
+    pub machine_class: String,
+    /// Least PSNR in dB that a machine of another class must reach.
+    pub least_psnr: f64,
+}
+
+impl BundleManifest {
+    /// The newest format version that this program reads and the one it writes.
+    pub const FORMAT: u32 = 1;
+    /// Size of a chunk: large enough to compress well, small enough to check and fetch again quickly.
+    pub const CHUNK_SIZE: u64 = 4 << 20;
+    /// A longer `MANIFEST.json` is refused (a bundle of 1 TiB has one of 20 MiB).
+    pub const MAX_TEXT: u64 = 64 << 20;
+
+    /// Reads and checks a `MANIFEST.json`. After this every path in it is safe to create below a folder.
+    ///
+    /// # Errors
+    /// When the text is not JSON of this shape, was written by a newer program, or contradicts itself: files out of
+    /// order, named twice (also on a file system that ignores case), a file that is also a folder, a number of chunks
+    /// that does not fit the size, names of ours used by members, components that do not exist.
+    pub fn parse(file: &str, text: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let syntax = |error: serde_json::Error| ManifestError::Syntax {
+            file: file.to_owned(),
+            what: "a bundle manifest",
+            reason: error.to_string(),
+        };
+        let version: Version = serde_json::from_slice(text).map_err(syntax)?;
+        if version.format > Self::FORMAT {
+            return Err(ManifestError::NewerFormat {
+                file: file.to_owned(),
+                found: version.format,
+                supported: Self::FORMAT,
+            });
+        }
+        let manifest: Self = serde_json::from_slice(text).map_err(syntax)?;
+        manifest.check().map_err(|reason| ManifestError::Meaning {
+            file: file.to_owned(),
+            reason,
+            hint: "do not install from this bundle: get it again from the person who made it".to_owned(),
+        })?;
+        Ok(manifest)
+    }
+
+    /// The canonical text.
+    #[must_use]
+    pub fn to_json(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).unwrap_or_default();
+        text.push(b'\n');
+        text
+    }
+
+    /// The bundle's identity: the digest of its canonical text.
+    #[must_use]
+    pub fn id(&self) -> Sha256 {
+        Sha256::of(&self.to_json())
+    }
+
+    /// The file at that path.
+    #[must_use]
+    pub fn file(&self, path: &BundlePath) -> Option<&FileEntry> {
+        self.files.binary_search_by(|entry| entry.path.cmp(path)).ok().and_then(|at| self.files.get(at))
+    }
+
+    /// Files of all components of one kind, with their component.
+    pub fn files_of(&self, kind: ComponentKind) -> impl Iterator<Item = (&Component, &FileEntry)> {
+        self.files.iter().filter_map(move |file| {
+            let component = self.components.iter().find(|component| component.id == file.component)?;
+            (component.kind == kind).then_some((component, file))
+        })
+    }
+
+    /// Bytes of all files.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.name.parse::<ComponentId>().is_err() {
+            return Err(format!("the name `{}` cannot be used for files", self.name.escape_debug()));
+        }
+        if self.chunk_size != Self::CHUNK_SIZE {
+            return Err(format!("its chunk size is {}, not {}", self.chunk_size, Self::CHUNK_SIZE));
+        }
+        let components: BTreeSet<&ComponentId> = self.components.iter().map(|component| &component.id).collect();
+        if components.len() != self.components.len() {
+            return Err("a component is there twice".to_owned());
+        }
+        if let Some(pair) = self.files.windows(2).find(|pair| pair[0].path >= pair[1].path) {
+            return Err(format!("`{}` is out of order or there twice", pair[1].path));
+        }
+        let mut names: BTreeMap<String, &BundlePath> = BTreeMap::new();
+        let mut folders: BTreeSet<String> = BTreeSet::new();
+        for file in &self.files {
+            self.check_file(file, &components)?;
+            let key = file.path.case_key();
+            for (at, _) in key.match_indices('/') {
+                folders.insert(key.chars().take(key[..at].chars().count()).collect());
+            }
+            if let Some(other) = names.insert(key, &file.path) {
+                return Err(format!("`{}` and `{other}` are one file on a system that ignores case", file.path));
+            }
+        }
+        if let Some(path) = folders.iter().find_map(|folder| names.get(folder)) {
+            return Err(format!("`{path}` is a file and a folder"));
+        }
+        if let Some(spec) = &self.self_test {
+            for path in [&spec.model, &spec.picture] {
+                if self.file(path).is_none() {
+                    return Err(format!("the self-test needs `{path}`, which the bundle does not hold"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_file(&self, file: &FileEntry, components: &BTreeSet<&ComponentId>) -> Result<(), String> {
+        let path = &file.path;
+        if !components.contains(&file.component) {
+            return Err(format!("`{path}` belongs to `{}`, which is not a component of it", file.component));
+        }
+        if layout::is_reserved(path) {
+            return Err(format!("`{path}` uses a name that belongs to the bundle itself"));
+        }
+        let chunks = file.size.div_ceil(self.chunk_size);
+        if chunks != file.chunks.len() as u64 {
+            return Err(format!(
+                "`{path}` has {} bytes, so {chunks} chunks, but {} digests",
+                file.size,
+                file.chunks.len()
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn file(path: &str, size: u64) -> FileEntry {
+        let chunks = size.div_ceil(BundleManifest::CHUNK_SIZE);
+        FileEntry {
+            path: path.parse().unwrap(),
+            size,
+            sha256: Sha256::of(path.as_bytes()),
+            component: "spark".parse().unwrap(),
+            chunks: (0..chunks).map(|chunk| Sha256::of(&chunk.to_le_bytes())).collect(),
+        }
+    }
+
+    fn manifest(files: Vec<FileEntry>) -> BundleManifest {
+        BundleManifest {
+            format: 1,
+            name: "kit".into(),
+            made_by: "fieldforge 0.1.0".into(),
+            chunk_size: BundleManifest::CHUNK_SIZE,
+            needs: Needs::default(),
+            default_model: None,
+            self_test: None,
+            programs: vec![],
+            components: vec![Component {
+                id: "spark".parse().unwrap(),
+                kind: ComponentKind::Checkpoint,
+                family: None,
+                title: "spark".into(),
+                licence: "MIT".into(),
+                sources: vec![],
+                settings: None,
+            }],
+            files,
+        }
+    }
+
+    fn refusal(manifest: &BundleManifest) -> String {
+        BundleManifest::parse("MANIFEST.json", &manifest.to_json()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let written = manifest(vec![file("a/b", 5 << 20), file("a/c", 0)]);
+        let read = BundleManifest::parse("MANIFEST.json", &written.to_json()).unwrap();
+        assert_eq!(read, written);
+        assert_eq!(read.id(), written.id());
+        assert_eq!(read.file(&"a/b".parse().unwrap()).unwrap().chunks.len(), 2);
+        assert_eq!(read.size(), 5 << 20);
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        for (files, reason) in [
+            (vec![file("b", 1), file("a", 1)], "out of order"),
+            (vec![file("a", 1), file("a", 1)], "out of order or there twice"),
+            (vec![file("A", 1), file("a", 1)], "ignores case"),
+            (vec![file("a", 1), file("a/b", 1)], "a file and a folder"),
+            (vec![file("MANIFEST.json", 1)], "belongs to the bundle itself"),
+            (vec![file("manifest.JSON", 1)], "belongs to the bundle itself"),
+        ] {
+            let said = refusal(&manifest(files));
+            assert!(said.contains(reason), "{said}");
+        }
+        let mut wrong = manifest(vec![file("a", 1)]);
+        wrong.files[0].chunks.clear();
+        assert!(refusal(&wrong).contains("1 chunks, but 0 digests"));
+        wrong = manifest(vec![file("a", 1)]);
+        wrong.files[0].component = "other".parse().unwrap();
+        assert!(refusal(&wrong).contains("not a component of it"));
+        wrong = manifest(vec![]);
+        wrong.format = 2;
+        assert!(refusal(&wrong).contains("format version 2"));
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..400)) {
+            let _ = BundleManifest::parse("MANIFEST.json", &text);
+        }
+
+        #[test]
+        fn no_change_of_one_byte_makes_it_panic(at in 0usize..900, byte in any::<u8>()) {
+            let mut text = manifest(vec![file("a/b", 5 << 20), file("a/c", 0)]).to_json();
+            let at = at % text.len();
+            text[at] = byte;
+            let _ = BundleManifest::parse("MANIFEST.json", &text);
+        }
+    }
+}

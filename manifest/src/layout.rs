@@ -1,0 +1,154 @@
+//! Every file name inside a bundle folder, an archive or a home. Nowhere else is one spelt.
+//!
+//! ```text
+//! bundle folder (on the stick)             home (on the offline machine)
+//! ├── START-HERE.txt                       ├── fieldforge
+//! ├── fieldforge                           ├── CURRENT               ← name of the generation in use
+//! ├── NAME.tar.zst  or .001 .002 …         ├── generations/0001/
+//! └── SHA256SUMS                           │   ├── MANIFEST.json
+//!     archive members:                     │   ├── receipt.json
+//!     ├── MANIFEST.json                    │   └── models/… frontends/… parts/… licences/… golden/…
+//!     ├── models/checkpoints/…             ├── outputs/              ← pictures
+//!     ├── parts/ID/…                       └── self-test/
+//!     └── golden/picture.png
+//! ```
+
+use crate::{BundlePath, BundlePathError, ComponentId, ComponentKind};
+use std::path::{Path, PathBuf};
+
+/// The bundle's table of contents, first member of the archive; also kept in every generation.
+pub const MANIFEST: &str = "MANIFEST.json";
+/// The manifest's signature (its place is reserved).
+pub const MANIFEST_SIGNATURE: &str = "MANIFEST.json.minisig";
+/// What a person who finds the stick should read.
+pub const START_HERE: &str = "START-HERE.txt";
+/// Digests of all files in the bundle folder, for `sha256sum -c`.
+pub const SHA256SUMS: &str = "SHA256SUMS";
+/// The end of an archive's name.
+pub const ARCHIVE_SUFFIX: &str = ".tar.zst";
+/// The program, as it is called in a bundle folder and in a home.
+pub const PROGRAM: &str = if cfg!(windows) { "fieldforge.exe" } else { "fieldforge" };
+/// The end of the name of a file that is still being written.
+pub const PARTIAL_SUFFIX: &str = ".part";
+
+/// The request.
+pub const REQUEST: &str = "forge.toml";
+/// The lock beside it.
+pub const LOCK: &str = "forge.lock";
+
+/// Holds the name of the generation in use, and nothing else.
+pub const CURRENT: &str = "CURRENT";
+/// One folder per installed bundle.
+pub const GENERATIONS: &str = "generations";
+/// What was installed when, in a generation.
+pub const RECEIPT: &str = "receipt.json";
+/// Chunks already written and verified, in a generation that is being installed.
+pub const INSTALL_JOURNAL: &str = "install.journal";
+/// Held while an installation changes a home.
+pub const HOME_LOCK: &str = "home.lock";
+/// Pictures.
+pub const OUTPUTS: &str = "outputs";
+/// The last self-test.
+pub const SELF_TEST: &str = "self-test";
+/// The self-test's result for programs.
+pub const SELF_TEST_REPORT: &str = "self-test.json";
+/// The self-test's result for people.
+pub const SELF_TEST_TEXT: &str = "self-test.txt";
+/// The picture that the self-test drew.
+pub const SELF_TEST_PICTURE: &str = "picture.png";
+
+/// The folder for reference pictures inside a bundle.
+pub const GOLDEN: &str = "golden";
+/// The folder for licence texts inside a bundle.
+pub const LICENCES: &str = "licences";
+
+/// The name of an archive that fits one volume.
+#[must_use]
+pub fn archive_name(bundle: &str) -> String {
+    format!("{bundle}{ARCHIVE_SUFFIX}")
+}
+
+/// The name of volume `number` (from 1) of an archive that does not.
+#[must_use]
+pub fn volume_name(bundle: &str, number: u32) -> String {
+    format!("{bundle}{ARCHIVE_SUFFIX}.{number:03}")
+}
+
+/// Reads a name made by [`archive_name`] or [`volume_name`]: the bundle's name and the volume's number.
+#[must_use]
+pub fn parse_volume_name(file: &str) -> Option<(&str, Option<u32>)> {
+    if let Some(bundle) = file.strip_suffix(ARCHIVE_SUFFIX) {
+        return (!bundle.is_empty()).then_some((bundle, None));
+    }
+    let (archive, number) = file.rsplit_once('.')?;
+    let bundle = archive.strip_suffix(ARCHIVE_SUFFIX)?;
+    let digits = number.len() >= 3 && number.bytes().all(|byte| byte.is_ascii_digit());
+    let number = number.parse().ok().filter(|number| *number > 0)?;
+    (digits && !bundle.is_empty()).then_some((bundle, Some(number)))
+}
+
+/// The folder that files of a component get, inside a bundle and below a generation.
+///
+/// # Errors
+/// Never for a valid component name; the type says so because paths are always checked.
+pub fn folder_of(kind: ComponentKind, id: &ComponentId) -> Result<BundlePath, BundlePathError> {
+    match kind {
+        ComponentKind::Checkpoint => "models/checkpoints".parse(),
+        ComponentKind::Refiner => "models/refiners".parse(),
+        ComponentKind::Lora => "models/loras".parse(),
+        ComponentKind::Vae => "models/vae".parse(),
+        ComponentKind::Taesd => "models/taesd".parse(),
+        ComponentKind::Embedding => "models/embeddings".parse(),
+        ComponentKind::Upscaler => "models/upscalers".parse(),
+        ComponentKind::Controlnet => "models/controlnet".parse(),
+        ComponentKind::Frontend => format!("frontends/{id}").parse(),
+        ComponentKind::Part => format!("parts/{id}").parse(),
+    }
+}
+
+/// Names that members may not use because the bundle or a generation uses them itself.
+#[must_use]
+pub fn is_reserved(path: &BundlePath) -> bool {
+    let key = path.case_key();
+    [MANIFEST, MANIFEST_SIGNATURE, RECEIPT, INSTALL_JOURNAL, START_HERE, SHA256SUMS]
+        .iter()
+        .any(|name| name.to_lowercase() == key)
+        || key.ends_with(PARTIAL_SUFFIX)
+}
+
+/// The name of generation `number`.
+#[must_use]
+pub fn generation_name(number: u32) -> String {
+    format!("{number:04}")
+}
+
+/// `path` with [`PARTIAL_SUFFIX`] behind its name.
+#[must_use]
+pub fn partial(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(PARTIAL_SUFFIX);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn volume_names_read_back() {
+        assert_eq!(parse_volume_name(&archive_name("kit")), Some(("kit", None)));
+        assert_eq!(parse_volume_name(&volume_name("kit", 2)), Some(("kit", Some(2))));
+        assert_eq!(parse_volume_name(&volume_name("kit", 1234)), Some(("kit", Some(1234))));
+        for name in ["kit.tar", ".tar.zst", "kit.tar.zst.0x1", "kit.tar.zst.000", "kit.tar.zst.1", "SHA256SUMS"] {
+            assert_eq!(parse_volume_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_folder() {
+        let id = "a-part".parse().unwrap();
+        let mut folders: Vec<_> = ComponentKind::ALL.iter().map(|kind| folder_of(*kind, &id).unwrap()).collect();
+        folders.dedup();
+        assert_eq!(folders.len(), ComponentKind::ALL.len());
+    }
+}

@@ -1,0 +1,74 @@
+//! How long-running work tells what it is doing, without knowing who listens.
+
+use serde::Serialize;
+
+/// Something that happened. `--json` prints these, one object per line; a terminal draws bars from them.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event<'a> {
+    /// A numbered step of the journey begins.
+    Step {
+        /// From 1.
+        number: u32,
+        /// How many steps there are.
+        of: u32,
+        /// What it does.
+        title: &'a str,
+    },
+    /// That step ended well.
+    StepDone {
+        /// From 1.
+        number: u32,
+        /// How many steps there are.
+        of: u32,
+        /// What it did.
+        title: &'a str,
+        /// How long it took.
+        seconds: f64,
+    },
+    /// Work on one file or volume begins.
+    TaskStart {
+        /// The file's name; later events repeat it.
+        task: &'a str,
+        /// Bytes to do, when known.
+        bytes: Option<u64>,
+    },
+    /// That work has come this far.
+    TaskProgress {
+        /// The file's name.
+        task: &'a str,
+        /// Bytes done in all.
+        bytes: u64,
+    },
+    /// That work is over.
+    TaskEnd {
+        /// The file's name.
+        task: &'a str,
+        /// Bytes done in all.
+        bytes: u64,
+    },
+    /// Worth knowing.
+    Note {
+        /// One sentence.
+        text: &'a str,
+    },
+    /// Worth acting on.
+    Warning {
+        /// One sentence.
+        text: &'a str,
+    },
+}
+
+/// Whoever listens.
+pub trait Reporter: Send + Sync {
+    /// Takes note of an event. Must be quick and must not fail.
+    fn event(&self, event: &Event<'_>);
+}
+
+/// Nobody listens.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Silent;
+
+impl Reporter for Silent {
+    fn event(&self, _: &Event<'_>) {}
+}
