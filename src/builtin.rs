@@ -1,0 +1,58 @@
+//! What is inside the program: spark with its papers, and the catalog.
+
+use bundler::{Builtin, BuiltinFile};
+use manifest::{Catalog, ManifestError};
+
+/// The embedded checkpoint.
+pub(crate) const SPARK: &[u8] = include_bytes!("../models/spark/spark.safetensors");
+
+/// The names that sources of the kind `builtin` can have.
+pub(crate) const BUILTINS: &[Builtin] = &[
+    Builtin {
+        name: "spark",
+        files: &[
+            BuiltinFile { path: "models/checkpoints/spark.safetensors", bytes: SPARK },
+            BuiltinFile {
+                path: "licences/spark/MODEL_CARD.md",
+                bytes: include_bytes!("../models/spark/MODEL_CARD.md"),
+            },
+            BuiltinFile { path: "licences/spark/NOTICE.md", bytes: include_bytes!("../models/spark/NOTICE.md") },
+            BuiltinFile { path: "licences/spark/LICENSE-APACHE", bytes: include_bytes!("../LICENSE-APACHE") },
+        ],
+    },
+    Builtin { name: "page", files: &[] },
+];
+
+/// The whole catalog.
+pub(crate) fn catalog() -> Result<Catalog, ManifestError> {
+    const FILES: &[(&str, &str)] = &[
+        ("builtin.toml", include_str!("../catalog/builtin.toml")),
+        ("checkpoints.toml", include_str!("../catalog/checkpoints.toml")),
+        ("loras.toml", include_str!("../catalog/loras.toml")),
+        ("vaes.toml", include_str!("../catalog/vaes.toml")),
+        ("controlnets.toml", include_str!("../catalog/controlnets.toml")),
+        ("upscalers.toml", include_str!("../catalog/upscalers.toml")),
+        ("frontends.toml", include_str!("../catalog/frontends.toml")),
+    ];
+    let mut catalog = Catalog::default();
+    for (file, text) in FILES {
+        catalog.merge(file, Catalog::parse(file, text)?)?;
+    }
+    Ok(catalog)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_catalog_is_sound() {
+        let catalog = catalog().unwrap();
+        assert!(catalog.entries().count() >= 35);
+        for entry in catalog.entries() {
+            let unknown = entry.sha256.is_none() && entry.file.is_some();
+            let says_so = entry.notes.as_deref().is_some_and(|notes| notes.contains("--trust-on-first-use"));
+            assert_eq!(unknown, says_so, "`{}`: an unknown digest and its note go together", entry.id);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What can be typed: commands and options, with the help that a person reads under stress.
+//!
+//! Nothing is done here. `main` turns these values into calls of one function per command.
+
+use clap::{Args, Parser, Subcommand};
+use manifest::ByteSize;
+use std::path::PathBuf;
+
+const OVERVIEW: &str = "\
+Two machines, one program:
+
+  With internet      fieldforge bundle forge.toml --out /media/usb/kit
+                     downloads what forge.toml names, checks every byte, packs a folder
+  Without            /media/usb/kit/fieldforge
+                     installs, proves that it works offline, opens a page in the browser
+
+Try the whole journey on this machine:    fieldforge demo
+Draw one picture now:                     fieldforge generate \"a banana\"
+What can go into a bundle:                fieldforge catalog list
+Something does not work:                  fieldforge doctor
+
+Exit status: 0 done; 1 it cannot be done (the message says why and what to do); 2 wrong usage or a fault of ours.";
+
+/// A portable forge for pictures: pack Stable Diffusion models, carry them across an air gap, generate offline with proof.
+#[derive(Debug, Parser)]
+#[command(name = "fieldforge", version, after_help = OVERVIEW, max_term_width = 110)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) global: GlobalArgs,
+}
+
+/// Options that every command takes.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct GlobalArgs {
+    /// Print results and progress as JSON, one object per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Print no progress, only results and problems
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Install, prove and open: what a double click beside a bundle does
+    Start(StartArgs),
+    /// Walk through the whole journey on this machine with the built-in model
+    Demo(DemoArgs),
+    /// Look up what can go into a bundle
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
+    /// Show what `bundle` would download, without doing it
+    Plan(PlanArgs),
+    /// Download, check and pack what forge.toml names (needs internet)
+    Bundle(BundleArgs),
+    /// Check every byte of a bundle or of an installed home
+    Verify(VerifyArgs),
+    /// Show what a bundle holds
+    Inspect(InspectArgs),
+    /// Unpack a bundle into a home, all or nothing
+    Install(InstallArgs),
+    /// Draw a picture with the network shut off by the kernel, and compare it
+    Selftest(SelftestArgs),
+    /// Open the page on this machine
+    Serve(ServeArgs),
+    /// Draw a picture into a file
+    Generate(GenerateArgs),
+    /// Look at this machine: what works, what does not, what to do
+    Doctor(DoctorArgs),
+    /// Runs inside the sealed child of a self-test
+    #[command(name = "__sealed", hide = true)]
+    Sealed,
+    /// Runs inside the unsealed child of a self-test: the positive control
+    #[command(name = "__knock", hide = true)]
+    Knock {
+        /// The canary's address
+        address: std::net::SocketAddr,
+    },
+}
+
+/// Where an installation lives.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct HomeArgs {
+    /// The folder to install into and to work in [default: the folder of this program if it is an installed one, else ~/fieldforge]
+    #[arg(long, value_name = "DIR", env = "FIELDFORGE_HOME", hide_env = true)]
+    pub(crate) home: Option<PathBuf>,
+}
+
+/// How the page is served.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct PageArgs {
+    /// Use exactly this port [default: 7860, or the next free one]
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+    /// Do not open a browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Go on even if the kernel of this machine cannot shut off the network
+    #[arg(long)]
+    pub(crate) allow_unsealed: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct StartArgs {
+    /// The bundle folder [default: the folder of this program]
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+    /// Stop after the self-test
+    #[arg(long)]
+    pub(crate) no_serve: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoArgs {
+    /// Leave the bundle, the home, self-test.json and picture.png in this folder
+    #[arg(long, value_name = "DIR", default_value = "fieldforge-demo")]
+    pub(crate) out: PathBuf,
+    /// What to draw at the end
+    #[arg(long, value_name = "TEXT", default_value = "a banana")]
+    pub(crate) prompt: String,
+    /// Stop before the page is opened
+    #[arg(long)]
+    pub(crate) no_serve: bool,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// List everything, one line each
+    List {
+        /// Only this kind: checkpoint, lora, vae, taesd, upscaler, controlnet, frontend
+        #[arg(long, value_name = "KIND")]
+        kind: Option<String>,
+    },
+    /// Show one entry with its sources, digest, licence and settings
+    Show {
+        /// The entry's name, as `catalog list` prints it
+        name: String,
+    },
+}
+
+/// What to put into a bundle and how to get it.
+#[derive(Args, Debug)]
+pub(crate) struct RequestArgs {
+    /// What you want in the bundle; forge.lock is kept beside it [default: the built-in model and page]
+    #[arg(value_name = "FORGE.TOML")]
+    pub(crate) request: Option<PathBuf>,
+    /// Also take this entry of the catalog (may be repeated)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) add: Vec<String>,
+    /// Accept a download whose digest nobody could confirm, and pin it
+    #[arg(long)]
+    pub(crate) trust_on_first_use: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    /// Print an aria2 input file, for a machine where this program may not run
+    #[arg(long)]
+    pub(crate) print_urls: bool,
+    #[command(flatten)]
+    pub(crate) fetch: FetchArgs,
+}
+
+/// How files are fetched.
+#[derive(Args, Debug)]
+pub(crate) struct FetchArgs {
+    /// Keep downloads here [default: ~/.cache/fieldforge]
+    #[arg(long, value_name = "DIR", env = "FIELDFORGE_CACHE", hide_env = true)]
+    pub(crate) cache: Option<PathBuf>,
+    /// Look for files in this folder first; they are recognized by their digest (may be repeated)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) from: Vec<PathBuf>,
+    /// Trust this certificate authority too (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Use only the cache and --from, no network
+    #[arg(long)]
+    pub(crate) offline: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BundleArgs {
+    #[command(flatten)]
+    pub(crate) request: RequestArgs,
+    /// Write the bundle folder here
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Cut the archive into files of at most this size, for example 4GB [default: what the target's file system allows]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) volume_size: Option<ByteSize>,
+    /// Replace a bundle that is already in --out
+    #[arg(long)]
+    pub(crate) replace: bool,
+    #[command(flatten)]
+    pub(crate) fetch: FetchArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArgs {
+    /// A bundle folder, or an installed home
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InspectArgs {
+    /// A bundle folder
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InstallArgs {
+    /// A bundle folder [default: the folder of this program]
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Go back to the installation before this one
+    #[arg(long, conflicts_with = "bundle")]
+    pub(crate) roll_back: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct SelftestArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Pass even if the kernel of this machine cannot shut off the network
+    #[arg(long)]
+    pub(crate) allow_unsealed: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    #[command(flatten)]
+    pub(crate) page: PageArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GenerateArgs {
+    /// What to draw
+    #[arg(value_name = "PROMPT")]
+    pub(crate) prompt: String,
+    /// Write the picture here (PNG)
+    #[arg(long, short, value_name = "FILE", default_value = "picture.png")]
+    pub(crate) out: PathBuf,
+    /// A checkpoint: the name of an installed one, or a .safetensors file [default: the installed default, else spark]
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// What to avoid
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) negative: String,
+    /// Size in pixels, for example 512x768
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<String>,
+    /// Sampling steps
+    #[arg(long, value_name = "N")]
+    pub(crate) steps: Option<u32>,
+    /// CFG scale: how strictly to follow the prompt
+    #[arg(long, value_name = "N")]
+    pub(crate) cfg: Option<f32>,
+    /// The same seed with the same settings gives the same picture [default: random]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Euler, "Euler a", "DPM++ 2M Karras" or DDIM
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sampler: Option<String>,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+}

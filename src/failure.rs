@@ -1,0 +1,96 @@
+//! How a command ends badly: one message, one hint, one exit status, decided here.
+
+use std::fmt;
+use std::process::ExitCode;
+
+/// Why a command could not do what was asked.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    message: String,
+    hint: Option<String>,
+    status: u8,
+}
+
+/// The result of every command.
+pub(crate) type Outcome<T = ()> = Result<T, Failure>;
+
+impl Failure {
+    /// The request cannot be met: exit status 1.
+    pub(crate) fn new(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), hint: None, status: 1 }
+    }
+
+    /// Wrong usage: exit status 2.
+    pub(crate) fn usage(message: impl fmt::Display) -> Self {
+        Self { message: message.to_string(), hint: None, status: 2 }
+    }
+
+    /// What to do now.
+    pub(crate) fn with_hint(mut self, hint: impl fmt::Display) -> Self {
+        self.hint = Some(hint.to_string());
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.status)
+    }
+
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
+
+/// `error: …`, an empty line, `hint: …`.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The text of an error and of its causes, each said once.
+fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+macro_rules! from_hinted {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                let hint = error.hint();
+                Self { message: chain(&error), hint, status: 1 }
+            }
+        }
+    )+};
+}
+
+from_hinted!(manifest::ManifestError);
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        let hint = match error.kind() {
+            std::io::ErrorKind::StorageFull => Some("free some space on that disk and run the same command again"),
+            std::io::ErrorKind::PermissionDenied => Some("choose a folder that you may write to, or ask its owner"),
+            std::io::ErrorKind::ReadOnlyFilesystem => Some("choose a folder on a disk that can be written to"),
+            std::io::ErrorKind::NotFound => Some("check the spelling of the path"),
+            _ => None,
+        };
+        Self { message: chain(&error), hint: hint.map(str::to_owned), status: 1 }
+    }
+}
