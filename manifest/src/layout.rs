@@ -28,6 +28,8 @@ pub const SHA256SUMS: &str = "SHA256SUMS";
 pub const ARCHIVE_SUFFIX: &str = ".tar.zst";
 /// The program, as it is called in a bundle folder and in a home.
 pub const PROGRAM: &str = if cfg!(windows) { "fieldforge.exe" } else { "fieldforge" };
+/// Lies in a bundle folder as long as it is being written. It tells a person so, too.
+pub const UNFINISHED: &str = "UNFINISHED.txt";
 /// The end of the name of a file that is still being written.
 pub const PARTIAL_SUFFIX: &str = ".part";
 
@@ -42,8 +44,6 @@ pub const CURRENT: &str = "CURRENT";
 pub const GENERATIONS: &str = "generations";
 /// What was installed when, in a generation.
 pub const RECEIPT: &str = "receipt.json";
-/// Chunks already written and verified, in a generation that is being installed.
-pub const INSTALL_JOURNAL: &str = "install.journal";
 /// Held while an installation changes a home.
 pub const HOME_LOCK: &str = "home.lock";
 /// Pictures.
@@ -72,6 +72,18 @@ pub fn archive_name(bundle: &str) -> String {
 #[must_use]
 pub fn volume_name(bundle: &str, number: u32) -> String {
     format!("{bundle}{ARCHIVE_SUFFIX}.{number:03}")
+}
+
+/// The name of the program for `target` ("x86_64-linux") in a bundle folder. The most common machine gets the plain one.
+#[must_use]
+pub fn program_name(target: &str) -> String {
+    match target.split_once('-') {
+        Some(("x86_64", "linux")) => "fieldforge".to_owned(),
+        Some(("x86_64", "windows")) => "fieldforge.exe".to_owned(),
+        Some((machine, "windows")) => format!("fieldforge-{machine}.exe"),
+        Some((machine, "linux")) => format!("fieldforge-{machine}"),
+        _ => format!("fieldforge-{target}"),
+    }
 }
 
 /// Reads a name made by [`archive_name`] or [`volume_name`]: the bundle's name and the volume's number.
@@ -110,9 +122,7 @@ pub fn folder_of(kind: ComponentKind, id: &ComponentId) -> Result<BundlePath, Bu
 #[must_use]
 pub fn is_reserved(path: &BundlePath) -> bool {
     let key = path.case_key();
-    [MANIFEST, MANIFEST_SIGNATURE, RECEIPT, INSTALL_JOURNAL, START_HERE, SHA256SUMS]
-        .iter()
-        .any(|name| name.to_lowercase() == key)
+    [MANIFEST, MANIFEST_SIGNATURE, RECEIPT, START_HERE, SHA256SUMS].iter().any(|name| name.to_lowercase() == key)
         || key.ends_with(PARTIAL_SUFFIX)
 }
 

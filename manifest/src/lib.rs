@@ -28,6 +28,7 @@
 //! assert_eq!(catalog.get(&request.include[0]).unwrap().title, "spark");
 //! ```
 
+mod archive_plan;
 mod bundle_manifest;
 mod bundle_path;
 mod byte_size;
@@ -36,6 +37,7 @@ mod component;
 mod digest;
 mod error;
 mod finding;
+pub mod frame;
 pub mod layout;
 mod lock;
 mod report;
@@ -43,6 +45,7 @@ mod request;
 mod settings;
 mod source;
 
+pub use archive_plan::{ArchivePlan, Segment, manifest_header, parse_manifest_header};
 pub use bundle_manifest::{BundleManifest, FileEntry, Needs, Program, SelfTestSpec};
 pub use bundle_path::{BundlePath, BundlePathError};
 pub use byte_size::{ByteSize, ByteSizeError};
