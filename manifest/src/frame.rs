@@ -1,0 +1,198 @@
+//! The frames of an archive: magic numbers, and the two records of ours that every volume carries.
+//!
+//! An archive is stock zstd (RFC 8878): ordinary frames, and skippable frames that every decoder passes over. What is
+//! ours lives in skippable frames only, so stock tools open the archive without knowing us.
+//!
+//! ```text
+//! volume:  VolumeHeader │ frame │ frame │ … │ VolumeEnd
+//! ```
+//! Numbers are little-endian. A reader passes over skippable frames that it does not know.
+
+use crate::Sha256;
+use std::ops::RangeInclusive;
+
+/// The first four bytes of an ordinary zstd frame.
+pub const ZSTD: u32 = 0xFD2F_B528;
+/// The first four bytes of a skippable frame; four bytes with its length follow.
+pub const SKIPPABLE: RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
+/// The skippable frame that holds a [`VolumeHeader`] or a [`VolumeEnd`].
+pub const VOLUME: u32 = 0x184D_2A50;
+/// Reserved: recovery data.
+pub const PARITY: u32 = 0x184D_2A51;
+/// Reserved: where every frame is.
+pub const INDEX: u32 = 0x184D_2A52;
+/// Reserved: the manifest's signature.
+pub const SIGNATURE: u32 = 0x184D_2A53;
+/// Reserved: the seek table of zstd's seekable format.
+pub const SEEK_TABLE: u32 = 0x184D_2A5E;
+
+const HEADER_TAG: [u8; 8] = *b"FFVOL1\0\0";
+const END_TAG: [u8; 8] = *b"FFEND1\0\0";
+
+/// What a volume begins with: whose it is and where it continues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VolumeHeader {
+    /// The bundle ([`crate::BundleManifest::id`]).
+    pub bundle: Sha256,
+    /// The volume's place in the sequence, from 1.
+    pub number: u32,
+    /// The number of its first frame, counted from 0 over all volumes, ordinary frames only.
+    pub first_frame: u64,
+}
+
+/// What a volume ends with. A volume without it was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VolumeEnd {
+    /// The bundle ([`crate::BundleManifest::id`]).
+    pub bundle: Sha256,
+    /// The volume's place in the sequence, from 1.
+    pub number: u32,
+    /// No volume follows.
+    pub last: bool,
+    /// The number of the frame that comes next, in the following volume.
+    pub next_frame: u64,
+    /// Digest of everything in the volume before this record, so that a volume can be checked alone.
+    pub sha256: Sha256,
+}
+
+/// Why a record is not one of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecordError {
+    /// It is something else.
+    NotOurs,
+    /// It was ours and has been changed.
+    Damaged,
+}
+
+impl VolumeHeader {
+    /// Bytes that [`VolumeHeader::encode`] makes.
+    pub const LENGTH: usize = 8 + 60;
+
+    /// The whole skippable frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let number = self.number.to_le_bytes();
+        record(&HEADER_TAG, &[self.bundle.as_bytes(), &number, &self.first_frame.to_le_bytes()])
+    }
+
+    /// Reads the content of a skippable frame.
+    ///
+    /// # Errors
+    /// When it is not a volume header or its checksum is wrong.
+    pub fn parse(content: &[u8]) -> Result<Self, RecordError> {
+        let mut fields = Fields::open(content, &HEADER_TAG, Self::LENGTH)?;
+        Ok(Self { bundle: fields.digest()?, number: fields.u32()?, first_frame: fields.u64()? })
+    }
+}
+
+impl VolumeEnd {
+    /// Bytes that [`VolumeEnd::encode`] makes.
+    pub const LENGTH: usize = 8 + 93;
+
+    /// The whole skippable frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let (number, next_frame) = (self.number.to_le_bytes(), self.next_frame.to_le_bytes());
+        let last = [u8::from(self.last)];
+        record(&END_TAG, &[self.bundle.as_bytes(), &number, &last, &next_frame, self.sha256.as_bytes()])
+    }
+
+    /// Reads the content of a skippable frame.
+    ///
+    /// # Errors
+    /// When it is not a volume's end or its checksum is wrong.
+    pub fn parse(content: &[u8]) -> Result<Self, RecordError> {
+        let mut fields = Fields::open(content, &END_TAG, Self::LENGTH)?;
+        Ok(Self {
+            bundle: fields.digest()?,
+            number: fields.u32()?,
+            last: fields.take::<1>()? != [0],
+            next_frame: fields.u64()?,
+            sha256: fields.digest()?,
+        })
+    }
+}
+
+/// A skippable frame: magic, length, tag, fields, and the first eight bytes of the digest over tag and fields.
+fn record(tag: &[u8; 8], fields: &[&[u8]]) -> Vec<u8> {
+    let mut content = tag.to_vec();
+    fields.iter().for_each(|field| content.extend_from_slice(field));
+    let check = check(&content);
+    content.extend_from_slice(&check);
+    let mut frame = VOLUME.to_le_bytes().to_vec();
+    frame.extend_from_slice(&u32::try_from(content.len()).unwrap_or_default().to_le_bytes());
+    frame.extend_from_slice(&content);
+    frame
+}
+
+fn check(content: &[u8]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = *Sha256::of(content).as_bytes();
+    [a, b, c, d, e, f, g, h]
+}
+
+struct Fields<'a>(&'a [u8]);
+
+impl<'a> Fields<'a> {
+    fn open(content: &'a [u8], tag: &[u8; 8], frame_length: usize) -> Result<Self, RecordError> {
+        let fields = content.strip_prefix(tag).ok_or(RecordError::NotOurs)?;
+        let (body, found) = content.split_last_chunk::<8>().ok_or(RecordError::Damaged)?;
+        if content.len() + 8 != frame_length || *found != check(body) {
+            return Err(RecordError::Damaged);
+        }
+        Ok(Self(fields))
+    }
+
+    fn take<const N: usize>(&mut self) -> Result<[u8; N], RecordError> {
+        let (field, rest) = self.0.split_first_chunk::<N>().ok_or(RecordError::Damaged)?;
+        self.0 = rest;
+        Ok(*field)
+    }
+
+    fn u32(&mut self) -> Result<u32, RecordError> {
+        Ok(u32::from_le_bytes(self.take()?))
+    }
+
+    fn u64(&mut self) -> Result<u64, RecordError> {
+        Ok(u64::from_le_bytes(self.take()?))
+    }
+
+    fn digest(&mut self) -> Result<Sha256, RecordError> {
+        Ok(Sha256::from_bytes(self.take()?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header() -> VolumeHeader {
+        VolumeHeader { bundle: Sha256::of(b"bundle"), number: 3, first_frame: 1 << 40 }
+    }
+
+    fn end() -> VolumeEnd {
+        let (bundle, sha256) = (Sha256::of(b"bundle"), Sha256::of(b"volume"));
+        VolumeEnd { bundle, number: 3, last: true, next_frame: 77, sha256 }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let (written, end_written) = (header().encode(), end().encode());
+        assert_eq!((written.len(), end_written.len()), (VolumeHeader::LENGTH, VolumeEnd::LENGTH));
+        assert_eq!(VolumeHeader::parse(&written[8..]), Ok(header()));
+        assert_eq!(VolumeEnd::parse(&end_written[8..]), Ok(end()));
+        assert_eq!(VolumeEnd::parse(&written[8..]), Err(RecordError::NotOurs));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        for at in 0..(VolumeEnd::LENGTH - 8) * 8 {
+            let mut content = end().encode().split_off(8);
+            content[at / 8] ^= 1 << (at % 8);
+            let expected = if at < 64 { RecordError::NotOurs } else { RecordError::Damaged };
+            assert_eq!(VolumeEnd::parse(&content), Err(expected), "bit {at}");
+        }
+        for length in 8..VolumeEnd::LENGTH - 8 {
+            assert_eq!(VolumeEnd::parse(&end().encode()[8..][..length]), Err(RecordError::Damaged));
+        }
+    }
+}
