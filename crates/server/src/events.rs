@@ -1,0 +1,212 @@
+//! Server-sent events: one hub, a few listeners, nobody can hold anybody up.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::lock::lock;
+
+/// Most pages that listen at once; one more makes the oldest go (it comes back by itself).
+pub(crate) const MAX_LISTENERS: usize = 32;
+/// Events that may wait for a slow listener; one more and the listener is cut off.
+const WAITING_EVENTS: usize = 256;
+/// Progress events that may wait for a slow listener; further ones are left out.
+const WAITING_PROGRESS: usize = 3;
+
+/// Sends every event to every listener without ever waiting for one.
+#[derive(Default)]
+pub(crate) struct Events {
+    listeners: Mutex<Listeners>,
+}
+
+#[derive(Default)]
+struct Listeners {
+    next: u64,
+    all: Vec<Listener>,
+}
+
+struct Listener {
+    id: u64,
+    waiting: Arc<AtomicUsize>,
+    sender: SyncSender<Arc<str>>,
+}
+
+/// A listener's end. Dropping it ends the subscription.
+pub(crate) struct EventStream {
+    hub: Arc<Events>,
+    id: u64,
+    waiting: Arc<AtomicUsize>,
+    receiver: Receiver<Arc<str>>,
+}
+
+/// Ends one subscription from outside.
+pub(crate) struct Ender {
+    hub: Arc<Events>,
+    id: u64,
+}
+
+/// What a listener gets.
+pub(crate) enum Next {
+    /// The text of one event, with its blank line.
+    Event(Arc<str>),
+    /// Nothing happened in the time given.
+    Quiet,
+    /// There will be nothing more.
+    Over,
+}
+
+impl Events {
+    /// Starts a subscription whose first event is `hello`.
+    pub(crate) fn subscribe(self: &Arc<Self>, hello: &impl Serialize) -> EventStream {
+        let (sender, receiver) = sync_channel(WAITING_EVENTS);
+        let waiting = Arc::new(AtomicUsize::new(1));
+        // The channel is empty and its other end is here: this cannot fail.
+        let _ = sender.try_send(text("hello", hello));
+        let mut listeners = lock(&self.listeners);
+        listeners.next += 1;
+        let id = listeners.next;
+        while listeners.all.len() >= MAX_LISTENERS {
+            listeners.all.remove(0);
+        }
+        listeners.all.push(Listener { id, waiting: Arc::clone(&waiting), sender });
+        EventStream { hub: Arc::clone(self), id, waiting, receiver }
+    }
+
+    /// Sends an event that every listener must get.
+    pub(crate) fn emit(&self, name: &str, data: &impl Serialize) {
+        self.send(name, data, WAITING_EVENTS);
+    }
+
+    /// Sends an event that a slow listener can do without.
+    pub(crate) fn emit_progress(&self, data: &impl Serialize) {
+        self.send("progress", data, WAITING_PROGRESS);
+    }
+
+    /// Whether anybody listens.
+    pub(crate) fn heard(&self) -> bool {
+        !lock(&self.listeners).all.is_empty()
+    }
+
+    /// Ends all subscriptions.
+    pub(crate) fn close(&self) {
+        lock(&self.listeners).all.clear();
+    }
+
+    fn send(&self, name: &str, data: &impl Serialize, room: usize) {
+        let mut listeners = lock(&self.listeners);
+        if listeners.all.is_empty() {
+            return;
+        }
+        let event = text(name, data);
+        listeners.all.retain(|listener| {
+            if room < WAITING_EVENTS && listener.waiting.load(Ordering::Relaxed) >= room {
+                return true;
+            }
+            listener.waiting.fetch_add(1, Ordering::Relaxed);
+            match listener.sender.try_send(Arc::clone(&event)) {
+                Ok(()) => true,
+                Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+            }
+        });
+    }
+}
+
+impl Ender {
+    pub(crate) fn end(&self) {
+        lock(&self.hub.listeners).all.retain(|listener| listener.id != self.id);
+    }
+}
+
+impl EventStream {
+    /// A handle that ends this subscription from another thread.
+    pub(crate) fn ender(&self) -> Ender {
+        Ender { hub: Arc::clone(&self.hub), id: self.id }
+    }
+
+    /// Waits for the next event for at most `patience`.
+    pub(crate) fn next(&self, patience: Duration) -> Next {
+        match self.receiver.recv_timeout(patience) {
+            Ok(event) => {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+                Next::Event(event)
+            }
+            Err(RecvTimeoutError::Timeout) => Next::Quiet,
+            Err(RecvTimeoutError::Disconnected) => Next::Over,
+        }
+    }
+}
+
+impl Drop for EventStream {
+    fn drop(&mut self) {
+        lock(&self.hub.listeners).all.retain(|listener| listener.id != self.id);
+    }
+}
+
+/// The wire text of one event; JSON holds no raw line breaks.
+fn text(name: &str, data: &impl Serialize) -> Arc<str> {
+    let data = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
+    format!("event: {name}\ndata: {data}\n\n").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn drain(stream: &EventStream) -> Vec<String> {
+        std::iter::from_fn(|| match stream.next(Duration::ZERO) {
+            Next::Event(event) => Some(event.to_string()),
+            Next::Quiet | Next::Over => None,
+        })
+        .take(1000)
+        .collect()
+    }
+
+    #[test]
+    fn listeners_get_hello_then_everything_in_order() {
+        let hub = Arc::new(Events::default());
+        assert!(!hub.heard());
+        let stream = hub.subscribe(&"hi");
+        hub.emit("job", &1);
+        hub.emit("job", &"two\nlines");
+        assert_eq!(
+            drain(&stream),
+            ["event: hello\ndata: \"hi\"\n\n", "event: job\ndata: 1\n\n", "event: job\ndata: \"two\\nlines\"\n\n"]
+        );
+        drop(stream);
+        assert!(!hub.heard());
+    }
+
+    #[test]
+    fn a_slow_listener_misses_progress_but_no_job() {
+        let hub = Arc::new(Events::default());
+        let stream = hub.subscribe(&0);
+        for step in 0..10 {
+            hub.emit_progress(&step);
+        }
+        hub.emit("job", &1);
+        let got = drain(&stream);
+        assert_eq!(got.len(), WAITING_PROGRESS + 1, "hello, two progress events, the job: {got:?}");
+        assert_eq!(got.last().map(String::as_str), Some("event: job\ndata: 1\n\n"));
+    }
+
+    #[test]
+    fn a_stuck_listener_is_cut_off_and_the_oldest_makes_room() {
+        let hub = Arc::new(Events::default());
+        let stuck = hub.subscribe(&0);
+        for number in 0..WAITING_EVENTS + 5 {
+            hub.emit("job", &number);
+        }
+        assert!(!hub.heard());
+        assert_eq!(drain(&stuck).len(), WAITING_EVENTS);
+        assert!(matches!(stuck.next(Duration::ZERO), Next::Over));
+
+        let streams: Vec<_> = (0..=MAX_LISTENERS).map(|number| hub.subscribe(&number)).collect();
+        assert_eq!(lock(&hub.listeners).all.len(), MAX_LISTENERS);
+        assert_eq!(drain(&streams[0]).len(), 1);
+        assert!(matches!(streams[0].next(Duration::ZERO), Next::Over));
+        assert!(matches!(streams[1].next(Duration::ZERO), Next::Event(_)));
+    }
+}

@@ -1,0 +1,104 @@
+//! What the server asks of an engine, and what it gets.
+
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use crate::GenerateRequest;
+
+/// Something that draws pictures. The server calls [`Generate::generate`] from one thread only,
+/// one picture after the other; the other methods may be called at any time and answer at once.
+pub trait Generate: Send + Sync + 'static {
+    /// The models that can be asked for, the default one marked.
+    fn models(&self) -> Vec<ModelCard>;
+
+    /// The samplers' names, as people know them ("Euler a"); the first is the fallback.
+    fn samplers(&self) -> Vec<String>;
+
+    /// Draws one picture.
+    ///
+    /// `progress` is called after every step; [`ControlFlow::Break`] means that nobody wants the
+    /// picture any more and the engine answers [`GenerateError::Cancelled`]. A preview costs time,
+    /// so it is made only when `request.previews.wanted()` says so at that step.
+    ///
+    /// # Errors
+    /// [`GenerateError::Cancelled`] after a break, otherwise [`GenerateError::Failed`] with a
+    /// message for a person.
+    fn generate(
+        &self,
+        request: &GenerateRequest,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Generated, GenerateError>;
+}
+
+/// A model as the page shows it, with the settings its makers recommend.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelCard {
+    /// Short name used in requests, such as `spark`.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// Architecture, such as `sd1` or `sdxl`.
+    pub family: String,
+    /// Licence identifier or name.
+    pub licence: String,
+    /// Recommended width in pixels.
+    pub width: u32,
+    /// Recommended height in pixels.
+    pub height: u32,
+    /// Recommended number of steps.
+    pub steps: u32,
+    /// Recommended guidance scale.
+    pub cfg_scale: f32,
+    /// Recommended sampler.
+    pub sampler: String,
+    /// One sentence on what the model is good for.
+    pub note: String,
+    /// Whether it is used when a request names no model.
+    pub is_default: bool,
+}
+
+/// How far a picture is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Steps done, from 1.
+    pub step: u32,
+    /// Steps in all.
+    pub steps: u32,
+    /// A small PNG of the picture so far, if one was wanted.
+    pub preview_png: Option<Vec<u8>>,
+}
+
+/// A finished picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generated {
+    /// A whole PNG file that already holds the text chunks `parameters` (A1111 infotext) and
+    /// `fieldforge` (the JSON of [`GenerateRequest::to_json`], further fields allowed).
+    pub png: Vec<u8>,
+}
+
+/// Why there is no picture.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum GenerateError {
+    /// The progress callback said stop.
+    #[error("the generation was stopped")]
+    Cancelled,
+    /// The engine could not do it.
+    #[error("{message}")]
+    Failed {
+        /// What happened, to which file, why.
+        message: String,
+        /// What to do now.
+        hint: Option<String>,
+    },
+}
+
+impl GenerateError {
+    /// What to do now.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Cancelled => None,
+            Self::Failed { hint, .. } => hint.clone(),
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! The boundary between this crate and whatever speaks HTTP for it.
+//!
+//! [`Handler`] turns a [`Call`] into a [`Reply`]; `tiny.rs` is the only file that knows the HTTP
+//! library. Replacing the library means replacing that file.
+
+use std::io::{self, Read};
+use std::time::{Duration, Instant};
+
+use crate::api_error::ApiError;
+use crate::events::EventStream;
+
+/// Answers requests; called from several threads at once.
+pub(crate) trait Handler: Send + Sync + 'static {
+    /// Answers one request. Never panics on any input.
+    fn handle(&self, call: &mut Call<'_>) -> Reply;
+}
+
+/// One request, as it came.
+pub(crate) struct Call<'a> {
+    pub(crate) method: String,
+    /// The raw request target, such as `/outputs/a%20cat.png?download=1`.
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, String)>,
+    /// Reads the body; a slow client makes this wait.
+    pub(crate) body: &'a mut dyn Read,
+}
+
+/// Seconds a body may take in all.
+const BODY_SECONDS: u64 = 30;
+
+impl Call<'_> {
+    /// All values of a header, in order; the name in any case.
+    pub(crate) fn header_values<'s>(&'s self, name: &'s str) -> impl Iterator<Item = &'s str> {
+        self.headers.iter().filter(move |(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The first value of a header.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// The length that the client announced.
+    ///
+    /// # Errors
+    /// 400 for a value that is no number, or for two different ones.
+    pub(crate) fn content_length(&self) -> Result<Option<u64>, ApiError> {
+        let mut length = None;
+        for value in self.header_values("content-length") {
+            let number = value.parse::<u64>().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()));
+            let Some(number) = number else {
+                return Err(ApiError::new(400, "bad_content_length", "the Content-Length header is not a length"));
+            };
+            if length.is_some_and(|earlier| earlier != number) {
+                return Err(ApiError::new(
+                    400,
+                    "bad_content_length",
+                    "two Content-Length headers contradict each other",
+                ));
+            }
+            length = Some(number);
+        }
+        Ok(length)
+    }
+
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// 413 for a body of more than `limit` bytes (an announced one is not read at all), 408 when
+    /// it takes too long, 400 when the client hangs up in the middle.
+    pub(crate) fn read_body(&mut self, limit: u64) -> Result<Vec<u8>, ApiError> {
+        let too_large = || {
+            ApiError::new(413, "too_large", format!("the body is larger than {limit} bytes"))
+                .hint("send a shorter prompt")
+        };
+        let announced = self.content_length()?;
+        if announced.is_some_and(|length| length > limit) {
+            return Err(too_large());
+        }
+        let started = Instant::now();
+        let mut body = Vec::new();
+        let mut buffer = [0; 8192];
+        loop {
+            if started.elapsed() > Duration::from_secs(BODY_SECONDS) {
+                return Err(ApiError::new(408, "too_slow", "the body did not arrive in time"));
+            }
+            match self.body.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => body.extend_from_slice(buffer.get(..count).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return Err(ApiError::new(408, "too_slow", "the body did not arrive in time"));
+                }
+                Err(error) => return Err(ApiError::new(400, "cut_body", format!("the body broke off: {error}"))),
+            }
+            if body.len() as u64 > limit {
+                return Err(too_large());
+            }
+        }
+        match announced {
+            Some(length) if (body.len() as u64) < length => {
+                Err(ApiError::new(400, "cut_body", "the body is shorter than announced"))
+            }
+            _ => Ok(body),
+        }
+    }
+}
+
+/// What goes back.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Body,
+}
+
+/// The body of a reply.
+pub(crate) enum Body {
+    Empty,
+    Bytes(Vec<u8>),
+    Static(&'static [u8]),
+    /// An open file and its length in bytes.
+    File(fs_err::File, u64),
+    /// Server-sent events until the stream ends or the client goes.
+    Events(EventStream),
+}
+
+impl Reply {
+    pub(crate) fn new(status: u16, content_type: &str, body: Body) -> Self {
+        Self { status, headers: vec![("Content-Type", content_type.to_owned())], body }
+    }
+
+    pub(crate) fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Body::Empty }
+    }
+
+    pub(crate) fn json(status: u16, value: &impl serde::Serialize) -> Self {
+        match serde_json::to_vec(value) {
+            Ok(text) => Self::new(status, "application/json; charset=utf-8", Body::Bytes(text))
+                .header("Cache-Control", "no-store"),
+            Err(error) => Self::from(ApiError::new(500, "internal", format!("the answer cannot be written: {error}"))),
+        }
+    }
+
+    pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
+impl From<ApiError> for Reply {
+    fn from(error: ApiError) -> Self {
+        let reply = Self::new(error.status, "application/json; charset=utf-8", Body::Bytes(error.json()))
+            .header("Cache-Control", "no-store");
+        match error.allow {
+            Some(allow) => reply.header("Allow", allow),
+            None => reply,
+        }
+    }
+}

@@ -1,0 +1,260 @@
+//! Reading the body of `POST /api/v1/generate`.
+
+use std::hash::{BuildHasher, RandomState};
+
+use serde_json::{Map, Value};
+
+use crate::api_error::ApiError;
+use crate::generate_request::{
+    MAX_CFG_SCALE, MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE,
+};
+use crate::{GenerateRequest, ModelCard, Previews};
+
+const FIELDS: [&str; 10] =
+    ["model", "prompt", "negative_prompt", "width", "height", "steps", "cfg_scale", "seed", "sampler", "count"];
+/// Most pictures of one order.
+const MAX_COUNT: u64 = 4;
+
+/// Turns a request body into one request per picture, seeds counting up.
+///
+/// # Errors
+/// 400 with a code and a message that names the field, the value found and the bounds.
+pub(crate) fn read_order(
+    body: &[u8],
+    models: &[ModelCard],
+    samplers: &[String],
+) -> Result<Vec<GenerateRequest>, ApiError> {
+    let value: Value =
+        serde_json::from_slice(body).map_err(|error| bad("bad_json", format!("the body is not JSON: {error}")))?;
+    let Value::Object(fields) = value else {
+        return Err(bad("bad_json", "the body must be a JSON object").hint("for example {\"prompt\":\"a red apple\"}"));
+    };
+    if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
+        return Err(bad("unknown_field", format!("`{}` is not a setting", shown(unknown)))
+            .hint(format!("known settings: {}", FIELDS.join(", "))));
+    }
+    let card = model(&fields, models)?;
+    let count = integer(&fields, "count", 1, MAX_COUNT)?.unwrap_or(1);
+    let seed = seed(&fields, count)?;
+    let first = GenerateRequest {
+        prompt: text(&fields, "prompt")?
+            .ok_or_else(|| bad("missing_field", "`prompt` is missing").hint("say what the picture shows"))?,
+        negative_prompt: text(&fields, "negative_prompt")?.unwrap_or_default(),
+        width: side(&fields, "width", card.width)?,
+        height: side(&fields, "height", card.height)?,
+        steps: narrow(integer(&fields, "steps", 1, u64::from(MAX_STEPS))?, card.steps),
+        cfg_scale: scale(&fields, card.cfg_scale)?,
+        seed,
+        sampler: sampler(&fields, samplers, &card.sampler)?,
+        model: card.id.clone(),
+        previews: Previews::default(),
+    };
+    Ok((0..count).map(|index| GenerateRequest { seed: seed.saturating_add(index), ..first.clone() }).collect())
+}
+
+fn bad(code: &'static str, message: impl Into<String>) -> ApiError {
+    ApiError::new(400, code, message)
+}
+
+/// A foreign text made short and printable for a message.
+fn shown(text: &str) -> String {
+    let mut short: String = text.chars().filter(|letter| !letter.is_control()).take(40).collect();
+    if text.chars().count() > 40 {
+        short.push('…');
+    }
+    short
+}
+
+/// The field's value; `null` counts as absent.
+fn present<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    fields.get(name).filter(|value| !value.is_null())
+}
+
+fn text(fields: &Map<String, Value>, name: &'static str) -> Result<Option<String>, ApiError> {
+    match present(fields, name) {
+        None => Ok(None),
+        Some(Value::String(text)) if text.chars().count() > MAX_PROMPT_CHARS => Err(bad(
+            "too_long",
+            format!("`{name}` has {} characters: at most {MAX_PROMPT_CHARS} are read", text.chars().count()),
+        )),
+        Some(Value::String(text)) => Ok(Some(text.clone())),
+        Some(other) => Err(wrong_kind(name, other, "a text")),
+    }
+}
+
+fn wrong_kind(name: &str, value: &Value, wanted: &str) -> ApiError {
+    bad("wrong_type", format!("`{name}` is {}: it must be {wanted}", shown(&value.to_string())))
+}
+
+fn integer(fields: &Map<String, Value>, name: &str, least: u64, most: u64) -> Result<Option<u64>, ApiError> {
+    let Some(value) = present(fields, name) else { return Ok(None) };
+    let Value::Number(number) = value else { return Err(wrong_kind(name, value, "a whole number")) };
+    match number.as_u64() {
+        Some(found) if (least..=most).contains(&found) => Ok(Some(found)),
+        None if number.as_i64().is_none() && !number.to_string().bytes().all(|byte| byte.is_ascii_digit()) => {
+            Err(wrong_kind(name, value, "a whole number"))
+        }
+        _ => Err(bad("out_of_range", format!("`{name}` is {number}: it must be from {least} to {most}"))),
+    }
+}
+
+/// A checked number as u32, or the model's value.
+fn narrow(number: Option<u64>, otherwise: u32) -> u32 {
+    number.and_then(|number| u32::try_from(number).ok()).unwrap_or(otherwise)
+}
+
+fn side(fields: &Map<String, Value>, name: &str, otherwise: u32) -> Result<u32, ApiError> {
+    let side = narrow(integer(fields, name, u64::from(MIN_SIDE), u64::from(MAX_SIDE))?, otherwise);
+    if side % SIDE_MULTIPLE != 0 {
+        let lower = side - side % SIDE_MULTIPLE;
+        return Err(bad("out_of_range", format!("`{name}` is {side}: it must be a multiple of {SIDE_MULTIPLE}"))
+            .hint(format!("{lower} and {} are", lower + SIDE_MULTIPLE)));
+    }
+    Ok(side)
+}
+
+fn scale(fields: &Map<String, Value>, otherwise: f32) -> Result<f32, ApiError> {
+    let Some(value) = present(fields, "cfg_scale") else { return Ok(otherwise) };
+    let Value::Number(number) = value else { return Err(wrong_kind("cfg_scale", value, "a number")) };
+    #[expect(clippy::cast_possible_truncation, reason = "guidance is f32 in the engine; bounds are checked next")]
+    let scale = number.as_f64().unwrap_or(f64::NAN) as f32;
+    if (0.0..=MAX_CFG_SCALE).contains(&scale) {
+        Ok(scale)
+    } else {
+        Err(bad("out_of_range", format!("`cfg_scale` is {number}: it must be from 0 to {MAX_CFG_SCALE}")))
+    }
+}
+
+fn seed(fields: &Map<String, Value>, count: u64) -> Result<u64, ApiError> {
+    match present(fields, "seed") {
+        None => Ok(random_seed()),
+        Some(value) if value.as_i64() == Some(-1) => Ok(random_seed()),
+        Some(_) => {
+            let seed = integer(fields, "seed", 0, MAX_SEED)?.unwrap_or_default();
+            if seed + (count - 1) > MAX_SEED {
+                return Err(bad(
+                    "out_of_range",
+                    format!("`seed` is {seed}: with {count} pictures it must be at most {}", MAX_SEED - (count - 1)),
+                ));
+            }
+            Ok(seed)
+        }
+    }
+}
+
+/// 32 random bits, the range that every other program's seed field accepts.
+fn random_seed() -> u64 {
+    // The standard library keys this hasher from the system's random source.
+    RandomState::new().hash_one(std::time::Instant::now()) >> 32
+}
+
+fn model<'a>(fields: &Map<String, Value>, models: &'a [ModelCard]) -> Result<&'a ModelCard, ApiError> {
+    match text(fields, "model")? {
+        Some(id) => models.iter().find(|card| card.id == id).ok_or_else(|| {
+            let known: Vec<&str> = models.iter().map(|card| card.id.as_str()).collect();
+            bad("unknown_model", format!("the model `{}` is not installed here", shown(&id)))
+                .hint(format!("installed: {}", known.join(", ")))
+        }),
+        None => models.iter().find(|card| card.is_default).or_else(|| models.first()).ok_or_else(|| {
+            ApiError::new(503, "no_model", "no model is installed here").hint("install a bundle that holds a model")
+        }),
+    }
+}
+
+fn sampler(fields: &Map<String, Value>, samplers: &[String], otherwise: &str) -> Result<String, ApiError> {
+    let Some(name) = text(fields, "sampler")? else { return Ok(otherwise.to_owned()) };
+    samplers.iter().find(|known| known.eq_ignore_ascii_case(&name)).cloned().ok_or_else(|| {
+        bad("unknown_sampler", format!("the sampler `{}` is not known here", shown(&name)))
+            .hint(format!("known: {}", samplers.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn card() -> ModelCard {
+        ModelCard {
+            id: "spark".into(),
+            name: "Spark".into(),
+            family: "sd1".into(),
+            licence: "CC0-1.0".into(),
+            width: 64,
+            height: 96,
+            steps: 20,
+            cfg_scale: 7.1,
+            sampler: "Euler".into(),
+            note: String::new(),
+            is_default: true,
+        }
+    }
+
+    fn read(body: &str) -> Result<Vec<GenerateRequest>, ApiError> {
+        read_order(body.as_bytes(), &[card()], &["Euler".into(), "Euler a".into()])
+    }
+
+    fn refusal(body: &str) -> (u16, &'static str, String) {
+        let error = read(body).expect_err(body);
+        (error.status, error.body.code, error.body.message)
+    }
+
+    #[test]
+    fn absent_settings_are_the_models() {
+        let order = read(r#"{"prompt":"a red apple","seed":5}"#).expect("reads");
+        assert_eq!(
+            order.iter().map(GenerateRequest::to_json).collect::<Vec<_>>(),
+            [concat!(
+                r#"{"model":"spark","prompt":"a red apple","negative_prompt":"","width":64,"height":96,"#,
+                r#""steps":20,"cfg_scale":7.1,"seed":5,"sampler":"Euler"}"#
+            )]
+        );
+    }
+
+    #[test]
+    fn several_pictures_count_their_seeds_up() {
+        let order = read(r#"{"prompt":"","seed":7,"count":3,"sampler":"euler A","steps":null}"#).expect("reads");
+        assert_eq!(order.iter().map(|request| request.seed).collect::<Vec<_>>(), [7, 8, 9]);
+        assert_eq!(order[0].sampler, "Euler a");
+    }
+
+    #[test]
+    fn open_seeds_differ_and_stay_in_range() {
+        let a = read(r#"{"prompt":"","seed":-1}"#).expect("reads")[0].seed;
+        let b = read(r#"{"prompt":""}"#).expect("reads")[0].seed;
+        assert!(a <= u64::from(u32::MAX) && b <= u64::from(u32::MAX) && a != b);
+    }
+
+    #[test]
+    fn wrong_bodies_name_the_field() {
+        for (body, code, part) in [
+            ("", "bad_json", "not JSON"),
+            ("[]", "bad_json", "object"),
+            ("{\"prompt\":\"\u{0}\"}", "bad_json", "not JSON"),
+            ("{}", "missing_field", "`prompt`"),
+            (r#"{"prompt":"","stepz":3}"#, "unknown_field", "`stepz`"),
+            (r#"{"prompt":3}"#, "wrong_type", "`prompt` is 3"),
+            (r#"{"prompt":"","steps":0}"#, "out_of_range", "`steps` is 0: it must be from 1 to 150"),
+            (r#"{"prompt":"","steps":-4}"#, "out_of_range", "`steps` is -4"),
+            (r#"{"prompt":"","steps":2.5}"#, "wrong_type", "`steps` is 2.5: it must be a whole number"),
+            (r#"{"prompt":"","steps":"20"}"#, "wrong_type", "`steps`"),
+            (r#"{"prompt":"","width":65}"#, "out_of_range", "`width` is 65: it must be a multiple of 8"),
+            (r#"{"prompt":"","height":4096}"#, "out_of_range", "`height` is 4096"),
+            (r#"{"prompt":"","cfg_scale":1e40}"#, "out_of_range", "`cfg_scale`"),
+            (r#"{"prompt":"","cfg_scale":-1}"#, "out_of_range", "`cfg_scale` is -1"),
+            (r#"{"prompt":"","seed":9007199254740992}"#, "out_of_range", "`seed`"),
+            (r#"{"prompt":"","seed":9007199254740991,"count":2}"#, "out_of_range", "`seed`"),
+            (r#"{"prompt":"","seed":-2}"#, "out_of_range", "`seed` is -2"),
+            (r#"{"prompt":"","seed":1e999}"#, "bad_json", "not JSON"),
+            (r#"{"prompt":"","count":5}"#, "out_of_range", "`count` is 5"),
+            (r#"{"prompt":"","model":"sdxl"}"#, "unknown_model", "`sdxl`"),
+            (r#"{"prompt":"","sampler":"Heun"}"#, "unknown_sampler", "`Heun`"),
+        ] {
+            let (status, found, message) = refusal(body);
+            assert_eq!((status, found), (400, code), "{body}: {message}");
+            assert!(message.contains(part), "{body}: {message}");
+        }
+        let long = format!(r#"{{"prompt":"{}"}}"#, "é".repeat(MAX_PROMPT_CHARS + 1));
+        assert_eq!(refusal(&long).1, "too_long");
+        assert_eq!(read_order(br#"{"prompt":""}"#, &[], &[]).expect_err("no model").status, 503);
+    }
+}

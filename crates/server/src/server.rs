@@ -1,0 +1,161 @@
+//! The server: binding, running, stopping.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use serde_json::Value;
+
+use crate::api::Api;
+use crate::events::Events;
+use crate::history::History;
+use crate::http::Handler;
+use crate::queue::Queue;
+use crate::worker::Worker;
+use crate::{Generate, ServerError, socket, tiny};
+
+/// Ports that are tried after a taken one.
+const NEXT_PORTS: u16 = 20;
+/// A connection that sends nothing for this long is closed (Linux).
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection that takes nothing for this long is closed (Linux).
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a stopping server waits for the picture under way.
+const STOP_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where to listen and where pictures go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServerConfig {
+    /// The wished port; 0 lets the system choose.
+    pub port: u16,
+    /// Whether a taken port is an error instead of a reason to try the next 20.
+    pub port_is_fixed: bool,
+    /// The folder of finished pictures; made when it is missing.
+    pub outputs: PathBuf,
+    /// The program's version, for the page.
+    pub version: String,
+}
+
+impl Default for ServerConfig {
+    /// Port 7860, not fixed, pictures in `outputs`, this crate's version.
+    fn default() -> Self {
+        Self {
+            port: 7860,
+            port_is_fixed: false,
+            outputs: PathBuf::from("outputs"),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }
+    }
+}
+
+/// What the program knows about its own confinement; shown to the page as it is.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Facts {
+    /// The seal report; its `level` also stands in the status.
+    pub seal: Value,
+    /// The last self-test's report, if one was made. The server sets its `picture_url`.
+    pub self_test: Option<Value>,
+    /// The self-test's picture, a PNG file.
+    pub self_test_picture: Option<Vec<u8>>,
+}
+
+/// A bound server that does not answer yet: no thread runs, so the process can still be sealed.
+#[derive(Debug)]
+pub struct Server {
+    config: ServerConfig,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Takes a port on 127.0.0.1.
+    ///
+    /// # Errors
+    /// [`ServerError::PortTaken`] or [`ServerError::NoFreePort`] when others have it,
+    /// [`ServerError::Listen`] when the system refuses, [`ServerError::Outputs`] when the folder
+    /// for pictures cannot be made.
+    pub fn bind(config: ServerConfig) -> Result<Self, ServerError> {
+        fs::create_dir_all(&config.outputs)
+            .map_err(|source| ServerError::Outputs { path: config.outputs.clone(), source })?;
+        let first = config.port;
+        let last = if config.port_is_fixed || first == 0 { first } else { first.saturating_add(NEXT_PORTS) };
+        for port in first..=last {
+            match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+                Ok(listener) => {
+                    socket::prepare(&listener, READ_TIMEOUT, WRITE_TIMEOUT);
+                    let address = listener.local_addr().map_err(|source| ServerError::Listen { port, source })?;
+                    return Ok(Self { config, listener, address });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(source) => return Err(ServerError::Listen { port, source }),
+            }
+        }
+        Err(if config.port_is_fixed {
+            ServerError::PortTaken { port: first }
+        } else {
+            ServerError::NoFreePort { first, last }
+        })
+    }
+
+    /// The listening socket, for the program's seal.
+    pub fn listener(&self) -> &TcpListener {
+        &self.listener
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The wished port, if it was taken and another one is used.
+    pub fn moved_from(&self) -> Option<u16> {
+        let wished = self.config.port;
+        (wished != 0 && wished != self.address.port()).then_some(wished)
+    }
+
+    /// Answers until `stop` is set, then lets the picture under way end (at most 10 s).
+    ///
+    /// From here on no socket is made: connections are accepted on the bound one. Files are
+    /// touched only in the folder for pictures.
+    ///
+    /// # Errors
+    /// [`ServerError::Run`] when the system gives no thread or no descriptor at the start.
+    pub fn run(self, generate: Arc<dyn Generate>, facts: Facts, stop: Arc<AtomicBool>) -> Result<(), ServerError> {
+        let failed = |source| ServerError::Run { source };
+        let events = Arc::new(Events::default());
+        let queue = Arc::new(Queue::new(Arc::clone(&events)));
+        let history = Arc::new(History::new(self.config.outputs, Arc::clone(&events)));
+        let scanning = Arc::clone(&history);
+        thread::Builder::new().name("history".to_owned()).spawn(move || scanning.scan()).map_err(failed)?;
+        let worker = Worker {
+            queue: Arc::clone(&queue),
+            history: Arc::clone(&history),
+            events: Arc::clone(&events),
+            generate: Arc::clone(&generate),
+            stop: Arc::clone(&stop),
+        };
+        let drawing = thread::Builder::new().name("generate".to_owned()).spawn(move || worker.run()).map_err(failed)?;
+        let api: Arc<dyn Handler> = Arc::new(Api {
+            port: self.address.port(),
+            version: self.config.version,
+            queue: Arc::clone(&queue),
+            history,
+            generate,
+            facts,
+        });
+        let served = tiny::serve(&self.listener, &api, &stop).map_err(failed);
+        stop.store(true, Ordering::Relaxed);
+        events.close();
+        let deadline = Instant::now() + STOP_PATIENCE;
+        while !drawing.is_finished() && Instant::now() < deadline {
+            queue.cancel_running();
+            thread::sleep(Duration::from_millis(10));
+        }
+        served
+    }
+}
