@@ -22,9 +22,13 @@ const TRIES: usize = 64;
 impl Canary {
     /// Listens on a free port of 127.0.0.1, the same for TCP and UDP.
     ///
+    /// In a network namespace of our own (`unshare -n`) loopback may be off; it is switched on.
+    ///
     /// # Errors
     /// If no such port can be opened.
     pub fn listen() -> io::Result<Self> {
+        // Where this may not be done, the positive control says that nothing is heard.
+        let _ = crate::raise_loopback();
         let mut last = io::Error::from(io::ErrorKind::AddrInUse);
         for _ in 0..TRIES {
             let tcp = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;

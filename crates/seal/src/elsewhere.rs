@@ -19,6 +19,10 @@ pub(crate) fn attempts(_: SocketAddr, _: Option<TcpListener>) -> Vec<Attempt> {
     Vec::new()
 }
 
+pub(crate) fn raise_loopback() -> std::io::Result<bool> {
+    Ok(false)
+}
+
 fn unsealed() -> SealReport {
     let detail = format!("not available here: sealing exists on Linux, this is {}", std::env::consts::OS);
     let mechanisms = [

@@ -18,7 +18,7 @@ impl Level {
     #[must_use]
     pub fn sentence(&self) -> &'static str {
         match self {
-            Self::S0 => "NOT SEALED: nothing here stops this process from using the network.",
+            Self::S0 => "NOT SEALED: this process may use the network; nothing proves that it cannot.",
             Self::S1 => "Partial: new TCP connections are refused; UDP and TCP Fast Open not covered.",
             Self::S2 => "Sealed: the kernel refuses this process every way to open a connection.",
             Self::S3 => {

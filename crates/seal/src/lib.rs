@@ -69,6 +69,16 @@ pub fn isolate_keeping(rules: &FileRules, keep: &[i32]) -> Result<SealReport, Se
     system::isolate(rules, keep)
 }
 
+/// Switches loopback on where it is off, as in a fresh network namespace (`unshare -n`).
+///
+/// Returns whether it was off. The caller needs it before it binds 127.0.0.1 there.
+///
+/// # Errors
+/// If it is off and this process may not switch it on.
+pub fn raise_loopback() -> std::io::Result<bool> {
+    system::raise_loopback()
+}
+
 /// Seals a server that has bound its listener and started no thread yet.
 ///
 /// Closes every descriptor above 2 except the listener.

@@ -71,7 +71,12 @@ fn run(canary: SocketAddr, level: Level, spare: Option<TcpListener>) -> Vec<Atte
 }
 
 fn send_datagram(target: SocketAddr) -> io::Result<String> {
-    let own = if target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
+    let own = match (target.ip().is_loopback(), target.is_ipv4()) {
+        (true, true) => "127.0.0.1:0",
+        (true, false) => "[::1]:0",
+        (false, true) => "0.0.0.0:0",
+        (false, false) => "[::]:0",
+    };
     let sent = UdpSocket::bind(own)?.send_to(b"leaked!", target)?;
     Ok(format!("sent {sent} bytes"))
 }

@@ -26,6 +26,7 @@ impl Mechanism {
     /// Name of the closing of inherited descriptors in reports.
     pub const DESCRIPTORS: &'static str = "inherited descriptors closed";
 
+    #[cfg(target_os = "linux")]
     pub(crate) fn enforced(name: &str, detail: impl Into<String>) -> Self {
         Self { name: name.to_owned(), enforced: true, detail: detail.into() }
     }
@@ -73,6 +74,7 @@ impl SealReport {
     }
 
     /// The level that these mechanisms add up to.
+    #[cfg(target_os = "linux")]
     pub(crate) fn level_of(mechanisms: &[Mechanism]) -> Level {
         let holds = |name: &str| mechanisms.iter().any(|one| one.name == name && one.enforced);
         match (holds(Mechanism::SECCOMP), holds(Mechanism::NETWORK_NAMESPACE)) {

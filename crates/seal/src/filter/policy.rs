@@ -233,7 +233,7 @@ impl Program {
         }
     }
 
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only Linux loads it"))]
+    #[cfg(any(test, target_os = "linux"))]
     pub(crate) fn instructions(&self) -> &[Instruction] {
         &self.instructions
     }

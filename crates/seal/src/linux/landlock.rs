@@ -183,7 +183,10 @@ impl Files {
         let ruleset = match self.ruleset {
             Ok(ruleset) => ruleset,
             Err(reason) => {
-                return missing(format!("{reason}; files outside the data folder stay in reach"));
+                return missing(format!(
+                    "{reason}; files outside the allowed folders, and through /proc other \
+                     programs of this user, stay in reach"
+                ));
             }
         };
         let every_thread = match restrict(&ruleset, self.version) {

@@ -3,6 +3,7 @@
 mod descriptors;
 mod explain;
 mod landlock;
+mod loopback;
 mod namespace;
 mod privileges;
 mod probe;
@@ -10,6 +11,7 @@ mod process;
 mod ring;
 mod seccomp;
 
+pub(crate) use loopback::raise_loopback;
 pub(crate) use probe::attempts;
 
 use crate::{FileRules, Mechanism, Policy, SealError, SealReport};

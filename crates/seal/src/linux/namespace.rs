@@ -89,7 +89,7 @@ fn check(before: Option<String>, route: &str) -> (Mechanism, Option<NamespaceCha
     };
     // Loopback is down in a fresh namespace, so that not even 127.0.0.1 has a route. Connecting
     // a UDP socket looks the route up and sends nothing.
-    for (own, target) in [("0.0.0.0:0", "127.0.0.1:9"), ("[::]:0", "[::1]:9")] {
+    for (own, target) in [("127.0.0.1:0", "127.0.0.1:9"), ("[::1]:0", "[::1]:9")] {
         if UdpSocket::bind(own).and_then(|socket| socket.connect(target)).is_ok() {
             let detail = format!("{route} succeeded but there is still a route to {target}");
             return (missing(detail), Some(change));

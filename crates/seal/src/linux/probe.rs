@@ -135,7 +135,8 @@ fn send_fast_open(socket: RawFd, canary: SocketAddr) -> io::Result<String> {
     if sent >= 0 { Ok(format!("sendto(MSG_FASTOPEN) sent {sent} bytes")) } else { Err(by_message) }
 }
 
-/// Sockets that came from outside and lead somewhere else than to a loopback client.
+/// Sockets that came from outside. Those with a loopback address of their own are our clients',
+/// also after they hung up.
 fn inherited_sockets() -> Attempt {
     let listed: Vec<RawFd> = fs_err::read_dir("/proc/self/fd").map_or_else(
         |_| (3..1024).collect(),
@@ -156,6 +157,7 @@ fn inherited_sockets() -> Attempt {
     Attempt::of("inherited socket", result)
 }
 
+/// Whether a descriptor is a socket, does not listen, and has no loopback address of its own.
 fn leads_outside(descriptor: RawFd) -> bool {
     // SAFETY: `stat` and `sockaddr_storage` are plain numbers, the calls fill them, and a bad
     // descriptor is an error value.
@@ -176,12 +178,12 @@ fn leads_outside(descriptor: RawFd) -> bool {
         if answer == 0 && listening != 0 {
             return false;
         }
-        let mut peer: libc::sockaddr_storage = std::mem::zeroed();
-        let mut length = libc::socklen_t::try_from(size_of_val(&peer)).unwrap_or(0);
-        let answer = libc::getpeername(descriptor, (&raw mut peer).cast(), &raw mut length);
-        let place = &raw const peer;
+        let mut own: libc::sockaddr_storage = std::mem::zeroed();
+        let mut length = libc::socklen_t::try_from(size_of_val(&own)).unwrap_or(0);
+        let answer = libc::getsockname(descriptor, (&raw mut own).cast(), &raw mut length);
+        let place = &raw const own;
         let local = answer == 0
-            && match i32::from(peer.ss_family) {
+            && match i32::from(own.ss_family) {
                 libc::AF_INET => (*place.cast::<libc::sockaddr_in>()).sin_addr.s_addr.to_ne_bytes()[0] == 127,
                 libc::AF_INET6 => {
                     let bytes = (*place.cast::<libc::sockaddr_in6>()).sin6_addr.s6_addr;

@@ -45,6 +45,7 @@ pub(crate) fn run(arguments: &[String]) -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let findings = match arguments.as_slice() {
         ["isolate", around, canary, room] => isolate(around, address(canary), Path::new(room)),
+        ["canary"] => canary_in_an_empty_network(),
         ["threaded", room] => threaded(Path::new(room)),
         ["rules", path] => failed(seal::isolate(&FileRules { read_write: vec![path.into()], read_only: Vec::new() })),
         ["naive", around, canary] => naive(around, address(canary)),
@@ -193,6 +194,8 @@ fn forbidden_work(room: &Path) -> Vec<String> {
     );
     refuse("read /etc/passwd", fs_err::read("/etc/passwd").map(drop));
     refuse("read the parent's memory map", fs_err::read("/proc/1/maps").map(drop));
+    refuse("go out through /proc/self/root", fs_err::read("/proc/self/root/etc/passwd").map(drop));
+    refuse("write to a file of /proc/self", fs_err::write("/proc/self/oom_score_adj", "0"));
     refuse("start a program", std::process::Command::new("/bin/true").status().map(drop));
     reached
 }
@@ -205,6 +208,23 @@ pub(crate) fn thread_states() -> Vec<String> {
         lines.push(wanted.map(|line| line.replace('\t', "")).collect::<Vec<_>>().join(" "));
     }
     lines
+}
+
+/// A parent that runs in a network of its own with loopback off.
+fn canary_in_an_empty_network() -> Findings {
+    surround("empty network");
+    let mut broken = Vec::new();
+    let canary = seal::Canary::listen().unwrap();
+    if let Err(error) = seal::knock(canary.address()) {
+        broken.push(error.to_string());
+    }
+    if (canary.tcp_hits(), canary.udp_hits()) != (1, 1) {
+        broken.push("the canary did not hear".to_owned());
+    }
+    if seal::raise_loopback().unwrap() {
+        broken.push("loopback was still off".to_owned());
+    }
+    Findings { broken, ..Findings::default() }
 }
 
 fn threaded(room: &Path) -> Findings {

@@ -11,6 +11,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     let cases: &[(&str, Case)] = &[
         ("isolated child: every way out is closed and work goes on", everything),
         ("isolated child: a container without namespaces", container),
+        ("isolated child: a system without user namespaces", no_user_namespaces),
+        ("isolated child: a user namespace that cannot be mapped", no_mapping),
+        ("isolated child: root works in somebody else's folder", foreign_folder),
+        ("isolated child: inside a network that is empty already", empty_network),
+        ("canary: switches loopback on where it is off", canary),
         ("isolated child: a kernel without Landlock", no_landlock),
         ("isolated child: a kernel without TSYNC", old_seccomp),
         ("isolated child: a kernel without filters", no_seccomp),
@@ -70,6 +75,52 @@ fn container(user: User) -> Result<(), Failed> {
     assert!(!enforced);
     assert!(detail.contains("EPERM") && detail.contains("container"), "{detail}");
     assert_eq!(findings.report().network_namespace, None);
+    Ok(())
+}
+
+fn no_user_namespaces(user: User) -> Result<(), Failed> {
+    let (findings, hits) = isolate(user, "no user namespaces")?;
+    let (enforced, detail) = findings.detail(Mechanism::NETWORK_NAMESPACE);
+    if user == User::Current && is_root() {
+        assert_sealed(&findings, hits, Level::S3);
+        assert!(enforced && detail.starts_with("unshare(NEWNET): net:"), "{detail}");
+    } else {
+        assert_sealed(&findings, hits, Level::S2);
+        assert!(!enforced && detail.contains("EPERM"), "{detail}");
+    }
+    Ok(())
+}
+
+fn no_mapping(user: User) -> Result<(), Failed> {
+    let (findings, hits) = isolate(user, "no mapping")?;
+    assert_sealed(&findings, hits, Level::S3);
+    let (_, detail) = findings.detail(Mechanism::NETWORK_NAMESPACE);
+    assert!(detail.contains("without user mapping"), "{detail}");
+    Ok(())
+}
+
+fn foreign_folder(user: User) -> Result<(), Failed> {
+    if user == User::Nobody || !is_root() {
+        return Ok(());
+    }
+    let room = room(User::Nobody);
+    let path = room.path().to_str().unwrap();
+    let findings = findings(command(User::Current, "isolate", &["none", "127.0.0.1:9", path]))?;
+    assert_eq!(findings.broken, Vec::<String>::new());
+    assert_eq!(findings.report().level, Level::S3);
+    let (_, detail) = findings.detail(Mechanism::NETWORK_NAMESPACE);
+    assert!(detail.starts_with("unshare(NEWNET): net:"), "{detail}");
+    Ok(())
+}
+
+fn empty_network(user: User) -> Result<(), Failed> {
+    let (findings, hits) = isolate(user, "empty network")?;
+    assert_sealed(&findings, hits, Level::S3);
+    Ok(())
+}
+
+fn canary(user: User) -> Result<(), Failed> {
+    assert_eq!(findings(command(user, "canary", &[]))?.broken, Vec::<String>::new());
     Ok(())
 }
 

@@ -40,6 +40,53 @@ fn no_filters() {
     load(&mut code);
 }
 
+/// Lets `unshare` fail wherever a user namespace is asked for, as sysctls do.
+fn no_user_namespaces() {
+    let new_user = u32::try_from(libc::CLONE_NEWUSER).unwrap();
+    let mut code = vec![
+        plain(0x20, 0),
+        libc::sock_filter { code: 0x15, jt: 0, jf: 3, k: number(libc::SYS_unshare) },
+        plain(0x20, 16),
+        libc::sock_filter { code: 0x45, jt: 0, jf: 1, k: new_user },
+        plain(0x06, 0x0005_0000 | EPERM),
+        plain(0x06, 0x7fff_0000),
+    ];
+    load(&mut code);
+}
+
+/// Forbids writing to `/proc`, so that a user namespace can be made but not mapped.
+fn no_mapping() {
+    // SAFETY: the structures have the kernel's layout and outlive the calls.
+    unsafe {
+        // Writing to files, and moving them, which is refused unless it is named.
+        let rights = 1_u64 << 1 | 1 << 13;
+        let ruleset = libc::syscall(libc::SYS_landlock_create_ruleset, &raw const rights, 8, 0);
+        assert!(ruleset >= 0, "{}", std::io::Error::last_os_error());
+        let rooms = std::ffi::CString::new(std::env::temp_dir().into_os_string().into_encoded_bytes());
+        for path in [rooms.unwrap().as_c_str(), c"/dev"] {
+            let mut rule = [0_u8; 12];
+            let folder = libc::open(path.as_ptr(), libc::O_PATH);
+            rule[..8].copy_from_slice(&rights.to_ne_bytes());
+            rule[8..].copy_from_slice(&folder.to_ne_bytes());
+            let added = libc::syscall(libc::SYS_landlock_add_rule, ruleset, 1, rule.as_ptr(), 0);
+            assert_eq!(added, 0, "{}", std::io::Error::last_os_error());
+        }
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(libc::syscall(libc::SYS_landlock_restrict_self, ruleset, 0), 0);
+    }
+}
+
+/// Moves this process into an empty network, as `unshare -rn` does.
+fn empty_network() {
+    // SAFETY: plain numbers.
+    let user = unsafe { libc::geteuid() };
+    // SAFETY: as above.
+    let result = unsafe { libc::unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) };
+    assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
+    let mut map = fs_err::OpenOptions::new().write(true).open("/proc/self/uid_map").unwrap();
+    std::io::Write::write_all(&mut map, format!("0 {user} 1").as_bytes()).unwrap();
+}
+
 /// A kernel or supervisor that claims success and does nothing.
 fn lying(calls: &[libc::c_long]) {
     let calls: Vec<_> = calls.iter().map(|call| (*call, 0)).collect();
@@ -60,6 +107,9 @@ fn load(code: &mut [libc::sock_filter]) {
 pub(crate) fn surround(name: &str) {
     match name {
         "none" => {}
+        "no user namespaces" => no_user_namespaces(),
+        "no mapping" => no_mapping(),
+        "empty network" => empty_network(),
         "container" => fail(&[(libc::SYS_unshare, EPERM)]),
         "no landlock" => fail(&[
             (libc::SYS_landlock_create_ruleset, ENOSYS),
