@@ -1,1 +1,56 @@
 //! Stable Diffusion on the CPU: checkpoint in, picture out.
+//!
+//! [`Model::open`] maps a single-file `.safetensors` checkpoint in the layout of the original code and infers every
+//! dimension from its tensors; [`Model::generate`] turns [`GenerateSettings`] into a [`Picture`], reporting a [`Step`]
+//! after each one. Tokenizers are built in: nothing is read but the checkpoint, nothing is written, no network is
+//! known. [`checkpoint::inspect`] tells what a file is without loading it.
+//!
+//! How data flows: prompt → `tokenizer` → ids → `text_encoder` → context; seed → `random` → noise → `sampling` ↔
+//! `unet` → latent → `vae` → [`Picture`] → PNG with the settings as text ([`infotext`]). `layers` binds weights to
+//! candle operations, `kernels` holds the loops that take the time.
+//!
+//! The same model, settings and [`machine_class`] give the same bytes, whatever the number of threads.
+//!
+//! ```no_run
+//! use std::ops::ControlFlow;
+//!
+//! let model = engine::Model::open("spark.safetensors".as_ref())?;
+//! let mut settings = engine::GenerateSettings::recommended(model.info());
+//! settings.prompt = "a banana".to_owned();
+//! let picture = model.generate(&settings, &mut |_step| ControlFlow::Continue(()))?;
+//! let text = engine::infotext(&settings, &model.info().name, "0fc89fd73e");
+//! let png = picture.to_png(&[("parameters", &text)])?;
+//! # Ok::<(), engine::EngineError>(())
+//! ```
+
+pub mod checkpoint;
+mod error;
+mod generate_settings;
+mod infotext;
+mod kernels;
+mod layers;
+mod machine;
+mod model;
+mod model_info;
+mod picture;
+mod png_file;
+mod preview;
+mod random;
+mod sampler;
+mod sampling;
+mod step;
+mod text_encoder;
+mod tokenizer;
+mod unet;
+mod vae;
+
+pub use error::EngineError;
+pub use generate_settings::GenerateSettings;
+pub use infotext::infotext;
+pub use machine::machine_class;
+pub use model::Model;
+pub use model_info::ModelInfo;
+pub use picture::Picture;
+pub use random::TorchGenerator;
+pub use sampler::Sampler;
+pub use step::Step;

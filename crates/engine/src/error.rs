@@ -1,0 +1,184 @@
+use std::io;
+
+use crate::checkpoint::Family;
+
+/// Why the engine could not do what it was asked.
+///
+/// The message says what happened and to which file; [`EngineError::hint`] says what to do now.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// The operating system could not read the file; its message names it.
+    #[error("cannot read the model: {0}")]
+    Read(#[from] io::Error),
+    /// A PyTorch pickle, whatever it is called.
+    #[error(
+        "`{file}` is a PyTorch pickle ({found}), which can run code when it is loaded; only safetensors files are read"
+    )]
+    Pickle {
+        /// The file.
+        file: String,
+        /// How it was recognized.
+        found: &'static str,
+    },
+    /// A web page that was saved under a model's name.
+    #[error("`{file}` is a web page, not a model: a download was answered with a login or error page")]
+    HtmlPage {
+        /// The file.
+        file: String,
+    },
+    /// The small text file that git keeps in place of a large one.
+    #[error("`{file}` is a git-LFS pointer, not the model itself{}", size.map(|size| format!(" ({size} bytes)")).unwrap_or_default())]
+    LfsPointer {
+        /// The file.
+        file: String,
+        /// Size of the real file as the pointer states it.
+        size: Option<u64>,
+    },
+    /// A GGUF file.
+    #[error("`{file}` is a GGUF file; only safetensors files are read")]
+    Gguf {
+        /// The file.
+        file: String,
+    },
+    /// Content of no known kind.
+    #[error("`{file}` is not a safetensors file: {reason}")]
+    NotSafetensors {
+        /// The file.
+        file: String,
+        /// What was found instead.
+        reason: String,
+    },
+    /// A safetensors file whose end is missing.
+    #[error("`{file}` is truncated: its header describes {expected} bytes, the file has {found}")]
+    Truncated {
+        /// The file.
+        file: String,
+        /// Bytes that the header asks for.
+        expected: u64,
+        /// Bytes that are there.
+        found: u64,
+    },
+    /// A safetensors header that contradicts itself, by accident or by design.
+    #[error("`{file}` has a broken safetensors header: {reason}")]
+    BrokenHeader {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A sound file of a model family that the engine does not run.
+    #[error("`{file}` is {}, which this version does not run", family.description())]
+    UnsupportedFamily {
+        /// The file.
+        file: String,
+        /// What it is.
+        family: Family,
+    },
+    /// A tensor that the model needs is not in the file.
+    #[error("`{file}` lacks the tensor `{tensor}`")]
+    MissingTensor {
+        /// The file.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+    },
+    /// A tensor has a shape or type that does not fit the model.
+    #[error("`{file}`: tensor `{tensor}` is {found}, expected {expected}")]
+    UnfitTensor {
+        /// The file.
+        file: String,
+        /// The tensor's name.
+        tensor: String,
+        /// What would fit.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// The text encoder was made for a vocabulary that is not built in.
+    #[error("`{file}` has a vocabulary of {rows} tokens; the built-in tokenizers have {known}")]
+    UnknownVocabulary {
+        /// The file.
+        file: String,
+        /// Rows of its token embedding.
+        rows: usize,
+        /// The sizes that are known.
+        known: String,
+    },
+    /// A setting outside what the engine can do.
+    #[error("{setting} is {found}, expected {expected}")]
+    Setting {
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// What is allowed.
+        expected: String,
+    },
+    /// No sampler has this name.
+    #[error("no sampler is called `{name}`")]
+    UnknownSampler {
+        /// The name asked for.
+        name: String,
+    },
+    /// The caller stopped the generation.
+    #[error("the generation was stopped")]
+    Cancelled,
+    /// A picture could not be written or read as PNG.
+    #[error("not a usable PNG picture: {0}")]
+    Png(String),
+    /// Two pictures of different sizes were compared.
+    #[error("pictures of different sizes cannot be compared: {0} and {1}")]
+    SizesDiffer(String, String),
+    /// A built-in vocabulary could not be used: a defect of the engine.
+    #[error("the tokenizer failed: {0}")]
+    Tokenizer(String),
+    /// A tensor operation refused its operands: a model whose parts do not fit each other.
+    #[error("the model's parts do not fit each other: {0}")]
+    Compute(#[from] candle_core::Error),
+    /// The model computed something that is not a number.
+    #[error("the model produced values that are not numbers at step {step}")]
+    NotANumber {
+        /// Step (counted from 1) after which it was seen.
+        step: u32,
+    },
+}
+
+impl EngineError {
+    /// What to do now, as a command or an action.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Read(error) if error.kind() == io::ErrorKind::NotFound => "check the path".to_owned(),
+            Self::Read(_) => return None,
+            Self::Pickle { .. } => {
+                "get the same model as `.safetensors`, or convert it on a machine that you can afford to lose"
+                    .to_owned()
+            }
+            Self::HtmlPage { .. } => "download it again, logged in where the site asks for it".to_owned(),
+            Self::LfsPointer { .. } => "run `git lfs pull` where it came from and copy it again".to_owned(),
+            Self::Gguf { .. } | Self::NotSafetensors { .. } => "use a model in the `.safetensors` format".to_owned(),
+            Self::Truncated { .. } => "copy or download the file again".to_owned(),
+            Self::BrokenHeader { .. } => {
+                "get the file again from a source that you trust and compare its SHA-256".to_owned()
+            }
+            Self::UnsupportedFamily { .. } => "use a Stable Diffusion 1.x checkpoint".to_owned(),
+            Self::MissingTensor { .. } => {
+                "use the full single-file checkpoint: UNet, VAE and text encoder in one file".to_owned()
+            }
+            Self::UnfitTensor { .. } | Self::Compute(_) => {
+                "use an unmodified Stable Diffusion 1.x checkpoint in the single-file layout".to_owned()
+            }
+            Self::UnknownVocabulary { .. } => "use a checkpoint with CLIP's original text encoder".to_owned(),
+            Self::Setting { setting, expected, .. } => format!("set {setting} to {expected}"),
+            Self::UnknownSampler { .. } => {
+                let names: Vec<String> = crate::Sampler::ALL.iter().map(|sampler| format!("`{sampler}`")).collect();
+                format!("choose one of {}", names.join(", "))
+            }
+            Self::NotANumber { .. } => {
+                "try a smaller CFG scale or another sampler; the file may also be damaged".to_owned()
+            }
+            Self::Cancelled | Self::Png(_) | Self::SizesDiffer(..) | Self::Tokenizer(_) => return None,
+        };
+        Some(hint)
+    }
+}

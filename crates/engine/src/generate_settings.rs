@@ -1,0 +1,132 @@
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{EngineError, ModelInfo, Sampler};
+
+/// Everything that decides a picture besides the model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GenerateSettings {
+    /// What to draw.
+    pub prompt: String,
+    /// What to keep away from.
+    #[serde(default)]
+    pub negative_prompt: String,
+    /// Width in pixels, a multiple of 8.
+    pub width: u32,
+    /// Height in pixels, a multiple of 8.
+    pub height: u32,
+    /// Sampling steps.
+    pub steps: u32,
+    /// How strongly the prompt pulls; 1 ignores the negative prompt and halves the time.
+    pub cfg_scale: f32,
+    /// Which noise to start from. Only the lower 32 bits count, as in PyTorch.
+    pub seed: u64,
+    /// The sampler.
+    pub sampler: Sampler,
+}
+
+impl GenerateSettings {
+    /// Allowed widths and heights, multiples of [`GenerateSettings::SIDE_MULTIPLE`] only.
+    pub const SIDES: RangeInclusive<u32> = 64..=2048;
+    /// What widths and heights must be a multiple of.
+    pub const SIDE_MULTIPLE: u32 = 8;
+    /// Allowed numbers of steps.
+    pub const STEPS: RangeInclusive<u32> = 1..=150;
+    /// Allowed CFG scales.
+    pub const CFG_SCALES: RangeInclusive<f32> = 1.0..=30.0;
+    /// Longest prompt in bytes; a text encoder sees 75 tokens of it at most.
+    pub const PROMPT_BYTES: usize = 10_000;
+
+    /// The model's recommended settings with an empty prompt and seed 0.
+    pub fn recommended(info: &ModelInfo) -> Self {
+        Self {
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            width: info.width,
+            height: info.height,
+            steps: info.steps,
+            cfg_scale: info.cfg_scale,
+            seed: 0,
+            sampler: info.sampler,
+        }
+    }
+
+    /// Whether the engine can do this at all.
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] for the first setting out of bounds.
+    pub fn check(&self) -> Result<(), EngineError> {
+        let refused = |setting, found: String, expected: String| Err(EngineError::Setting { setting, found, expected });
+        for (setting, side) in [("width", self.width), ("height", self.height)] {
+            if !Self::SIDES.contains(&side) || !side.is_multiple_of(Self::SIDE_MULTIPLE) {
+                let (low, high) = (Self::SIDES.start(), Self::SIDES.end());
+                let expected = format!("a multiple of {} from {low} to {high}", Self::SIDE_MULTIPLE);
+                return refused(setting, side.to_string(), expected);
+            }
+        }
+        if !Self::STEPS.contains(&self.steps) {
+            let expected = format!("{} to {}", Self::STEPS.start(), Self::STEPS.end());
+            return refused("steps", self.steps.to_string(), expected);
+        }
+        if !Self::CFG_SCALES.contains(&self.cfg_scale) {
+            let expected = format!("{} to {}", Self::CFG_SCALES.start(), Self::CFG_SCALES.end());
+            return refused("CFG scale", self.cfg_scale.to_string(), expected);
+        }
+        for (setting, prompt) in [("prompt", &self.prompt), ("negative prompt", &self.negative_prompt)] {
+            if prompt.len() > Self::PROMPT_BYTES {
+                return refused(
+                    setting,
+                    format!("{} bytes long", prompt.len()),
+                    format!("at most {} bytes", Self::PROMPT_BYTES),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings() -> GenerateSettings {
+        GenerateSettings {
+            prompt: "a banana".to_owned(),
+            negative_prompt: String::new(),
+            width: 64,
+            height: 2048,
+            steps: 150,
+            cfg_scale: 30.0,
+            seed: u64::MAX,
+            sampler: Sampler::EulerA,
+        }
+    }
+
+    #[test]
+    fn the_first_setting_out_of_bounds_is_named() {
+        assert!(settings().check().is_ok());
+        let refusal = |change: fn(&mut GenerateSettings)| {
+            let mut settings = settings();
+            change(&mut settings);
+            settings.check().err().map(|error| error.to_string()).unwrap_or_default()
+        };
+        assert_eq!(refusal(|s| s.width = 65), "width is 65, expected a multiple of 8 from 64 to 2048");
+        assert_eq!(refusal(|s| s.height = 2056), "height is 2056, expected a multiple of 8 from 64 to 2048");
+        assert_eq!(refusal(|s| s.width = 0), "width is 0, expected a multiple of 8 from 64 to 2048");
+        assert_eq!(refusal(|s| s.steps = 0), "steps is 0, expected 1 to 150");
+        assert_eq!(refusal(|s| s.cfg_scale = f32::NAN), "CFG scale is NaN, expected 1 to 30");
+        assert_eq!(refusal(|s| s.cfg_scale = 0.5), "CFG scale is 0.5, expected 1 to 30");
+        assert_eq!(
+            refusal(|s| s.prompt = "x".repeat(10_001)),
+            "prompt is 10001 bytes long, expected at most 10000 bytes"
+        );
+    }
+
+    #[test]
+    fn settings_survive_json() {
+        let json = serde_json::to_string(&settings()).expect("json");
+        assert!(json.contains(r#""sampler":"Euler a""#), "{json}");
+        assert_eq!(serde_json::from_str::<GenerateSettings>(&json).expect("settings"), settings());
+    }
+}

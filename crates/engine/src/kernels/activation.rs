@@ -1,0 +1,89 @@
+//! The activation functions of Stable Diffusion 1.x.
+
+use rayon::prelude::*;
+
+use super::math::{erf, exp};
+
+/// Elements that one task handles.
+const PIECE: usize = 16_384;
+
+/// Applies `f` to all of `values`, vectorized and in parallel.
+#[inline(always)]
+fn apply(values: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
+    let arch = pulp::Arch::new();
+    values.par_chunks_mut(PIECE).for_each(|piece| {
+        arch.dispatch(|| {
+            for value in piece.iter_mut() {
+                *value = f(*value);
+            }
+        });
+    });
+}
+
+/// `x * sigmoid(x)`.
+#[inline(always)]
+pub(crate) fn silu_of(x: f32) -> f32 {
+    x / (1.0 + exp(-x))
+}
+
+/// SiLU in place: `x * sigmoid(x)`.
+pub(crate) fn silu(values: &mut [f32]) {
+    apply(
+        values,
+        #[inline(always)]
+        |x| silu_of(x),
+    );
+}
+
+/// CLIP's "quick GELU" in place: `x * sigmoid(1.702 x)`.
+pub(crate) fn quick_gelu(values: &mut [f32]) {
+    apply(
+        values,
+        #[inline(always)]
+        |x| x / (1.0 + exp(-1.702 * x)),
+    );
+}
+
+/// GEGLU (Shazeer 2020): the first half of each row times the exact GELU of the second half.
+///
+/// # Shapes
+/// - x: `[rows, 2 * width]`, result: `[rows, width]`
+pub(crate) fn geglu(x: &[f32], width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; x.len() / 2];
+    let arch = pulp::Arch::new();
+    let rows = (PIECE / width.max(1)).max(1);
+    out.par_chunks_mut(rows * width).zip(x.par_chunks(2 * rows * width)).for_each(|(out, x)| {
+        arch.dispatch(|| {
+            for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(2 * width)) {
+                let (value, gate) = x.split_at(width);
+                for ((out, &value), &gate) in out.iter_mut().zip(value).zip(gate) {
+                    *out = value * (0.5 * gate * (1.0 + erf(gate * std::f32::consts::FRAC_1_SQRT_2)));
+                }
+            }
+        });
+    });
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of `torch.nn.functional.silu`, `x * sigmoid(1.702 * x)` and `a * torch.nn.functional.gelu(b)`.
+    #[test]
+    fn values_equal_torch() {
+        let mut values = [-3.0_f32, -0.5, 0.0, 1.0, 4.0];
+        silu(&mut values);
+        close(&values, &[-0.142_277_62, -0.188_770_33, 0.0, 0.731_058_6, 3.928_055]);
+        let mut values = [-3.0_f32, -0.5, 0.0, 1.0, 4.0];
+        quick_gelu(&mut values);
+        close(&values, &[-0.018_079_49, -0.149_614_8, 0.0, 0.845_795_8, 3.995_583_8]);
+        close(&geglu(&[2.0, 3.0, -1.0, 0.7], 2), &[-0.317_310_5, 1.591_891_6]);
+    }
+
+    fn close(found: &[f32], expected: &[f32]) {
+        for (f, e) in found.iter().zip(expected) {
+            assert!((f - e).abs() < 2e-6, "{found:?} is not {expected:?}");
+        }
+    }
+}

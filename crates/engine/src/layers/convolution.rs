@@ -1,0 +1,117 @@
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use super::floats;
+use crate::EngineError;
+use crate::checkpoint::Scope;
+use crate::kernels::convolution::{ConvolutionShape, convolution};
+
+/// What a convolution does to the size of the picture.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resize {
+    /// Nothing.
+    Keep,
+    /// Halves it: stride 2.
+    Halve,
+    /// Doubles it by nearest neighbour first.
+    Double,
+}
+
+/// A 3x3 convolution with one pixel of zero padding.
+///
+/// # Shapes
+/// - input: `[batch, height, width, inputs]`, output: `[batch, height', width', outputs]`
+pub(crate) struct Convolution {
+    weight: Tensor,
+    bias: Tensor,
+    resize: Resize,
+}
+
+impl Convolution {
+    /// Loads `weight` and `bias`.
+    pub(crate) fn load(scope: &Scope<'_>, resize: Resize) -> std::result::Result<Self, EngineError> {
+        let weight = scope.convolution("weight")?;
+        let bias = scope.vector("bias", Some(weight.dims()[1]))?;
+        Ok(Self { weight, bias, resize })
+    }
+
+    /// Loads a convolution that must take `inputs` channels.
+    pub(crate) fn load_for(scope: &Scope<'_>, inputs: usize, resize: Resize) -> std::result::Result<Self, EngineError> {
+        let layer = Self::load(scope, resize)?;
+        if layer.inputs() == inputs {
+            Ok(layer)
+        } else {
+            Err(scope.unfit("weight", &format!("a convolution with {inputs} inputs")))
+        }
+    }
+
+    pub(crate) fn inputs(&self) -> usize {
+        self.weight.dims()[0] / 9
+    }
+
+    pub(crate) fn outputs(&self) -> usize {
+        self.weight.dims()[1]
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.apply_op3_no_bwd(&self.weight, &self.bias, &Conv { resize: self.resize, cut: None })
+    }
+
+    /// Doubles the picture to `size` (height, width): twice its size, or one pixel less where it had been odd.
+    pub(crate) fn forward_to(&self, x: &Tensor, size: (usize, usize)) -> Result<Tensor> {
+        x.apply_op3_no_bwd(&self.weight, &self.bias, &Conv { resize: self.resize, cut: Some(size) })
+    }
+
+    /// The convolution plus one value per picture and channel.
+    ///
+    /// # Shapes
+    /// - offset: `[batch, outputs]`
+    pub(crate) fn forward_with_offset(&self, x: &Tensor, offset: &Tensor) -> Result<Tensor> {
+        let bias = offset.broadcast_add(&self.bias)?;
+        x.apply_op3_no_bwd(&self.weight, &bias, &Conv { resize: self.resize, cut: None })
+    }
+}
+
+struct Conv {
+    resize: Resize,
+    cut: Option<(usize, usize)>,
+}
+
+impl CustomOp3 for Conv {
+    fn name(&self) -> &'static str {
+        "convolution"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (batch, height, width, inputs) = xl.shape().dims4()?;
+        let (depth, outputs) = wl.shape().dims2()?;
+        let bias = floats(b, bl)?;
+        if depth != 9 * inputs || (bias.len() != outputs && bias.len() != batch * outputs) {
+            bail!("a convolution with {} inputs got {:?}", depth / 9, xl.shape());
+        }
+        let shape = ConvolutionShape {
+            batch,
+            height,
+            width,
+            inputs,
+            outputs,
+            stride: if self.resize == Resize::Halve { 2 } else { 1 },
+            doubled: (self.resize == Resize::Double).then(|| self.cut.unwrap_or((2 * height, 2 * width))),
+        };
+        if let Some((to_height, to_width)) = shape.doubled
+            && (to_height.div_ceil(2), to_width.div_ceil(2)) != (height, width)
+        {
+            bail!("a picture of {height}x{width} cannot be doubled to {to_height}x{to_width}");
+        }
+        let (out_height, out_width) = shape.result_size();
+        let out = convolution(floats(x, xl)?, floats(w, wl)?, bias, shape);
+        Ok((CpuStorage::F32(out), Shape::from((batch, out_height, out_width, outputs))))
+    }
+}

@@ -1,0 +1,120 @@
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+
+use super::floats;
+use crate::EngineError;
+use crate::checkpoint::Scope;
+use crate::kernels::normalization::{GroupNormalization, layer_normalization};
+
+/// Group normalization with the 32 groups of every Stable Diffusion 1.x norm.
+///
+/// # Shapes
+/// - input and output: `[batch, .., channels]`
+pub(crate) struct GroupNorm {
+    weight: Tensor,
+    bias: Tensor,
+    epsilon: f32,
+}
+
+impl GroupNorm {
+    /// Groups per norm: a constant of the family that no tensor tells.
+    const GROUPS: usize = 32;
+
+    /// Loads `weight` and `bias` for `channels`.
+    pub(crate) fn load(scope: &Scope<'_>, channels: usize, epsilon: f32) -> std::result::Result<Self, EngineError> {
+        let weight = scope.vector("weight", Some(channels))?;
+        if channels % Self::GROUPS != 0 {
+            return Err(scope.unfit("weight", "a multiple of 32 channels"));
+        }
+        Ok(Self { weight, bias: scope.vector("bias", Some(channels))?, epsilon })
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.apply(x, false)
+    }
+
+    /// The norm followed by a SiLU.
+    pub(crate) fn forward_silu(&self, x: &Tensor) -> Result<Tensor> {
+        self.apply(x, true)
+    }
+
+    fn apply(&self, x: &Tensor, silu: bool) -> Result<Tensor> {
+        x.apply_op3_no_bwd(&self.weight, &self.bias, &Group { groups: Self::GROUPS, epsilon: self.epsilon, silu })
+    }
+}
+
+struct Group {
+    groups: usize,
+    epsilon: f32,
+    silu: bool,
+}
+
+impl CustomOp3 for Group {
+    fn name(&self) -> &'static str {
+        "group-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (weight, bias) = (floats(w, wl)?, floats(b, bl)?);
+        let dims = xl.shape().dims();
+        if dims.last() != Some(&weight.len()) || bias.len() != weight.len() || weight.len() % self.groups != 0 {
+            bail!("a group norm of {} channels got {dims:?}", weight.len());
+        }
+        let mut values = floats(x, xl)?.to_vec();
+        GroupNormalization { weight, bias, groups: self.groups, epsilon: self.epsilon, silu: self.silu }
+            .apply(&mut values, dims[0]);
+        Ok((CpuStorage::F32(values), xl.shape().clone()))
+    }
+}
+
+/// Layer normalization with epsilon 1e-5.
+///
+/// # Shapes
+/// - input and output: `[.., width]`
+pub(crate) struct LayerNorm {
+    weight: Tensor,
+    bias: Tensor,
+}
+
+impl LayerNorm {
+    /// Loads `weight` and `bias` for rows of `width`.
+    pub(crate) fn load(scope: &Scope<'_>, width: usize) -> std::result::Result<Self, EngineError> {
+        Ok(Self { weight: scope.vector("weight", Some(width))?, bias: scope.vector("bias", Some(width))? })
+    }
+
+    pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        x.apply_op3_no_bwd(&self.weight, &self.bias, &Layer)
+    }
+}
+
+struct Layer;
+
+impl CustomOp3 for Layer {
+    fn name(&self) -> &'static str {
+        "layer-norm"
+    }
+
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+        b: &CpuStorage,
+        bl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let (weight, bias) = (floats(w, wl)?, floats(b, bl)?);
+        if xl.shape().dims().last() != Some(&weight.len()) || bias.len() != weight.len() {
+            bail!("a layer norm of width {} got {:?}", weight.len(), xl.shape());
+        }
+        let out = layer_normalization(floats(x, xl)?, weight, bias, 1e-5);
+        Ok((CpuStorage::F32(out), xl.shape().clone()))
+    }
+}

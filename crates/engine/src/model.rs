@@ -1,0 +1,196 @@
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use candle_core::{Device, Tensor};
+
+use crate::checkpoint::{Family, Weights};
+use crate::sampling::{Denoise, sample};
+use crate::text_encoder::TextEncoder;
+use crate::tokenizer::Tokenizer;
+use crate::unet::UNet;
+use crate::vae::{Decoder, LATENT_CHANNELS};
+use crate::{EngineError, GenerateSettings, ModelInfo, Picture, Step, TorchGenerator};
+
+/// A loaded Stable Diffusion 1.x model. It can be shared between threads; each generation uses all of rayon's.
+pub struct Model {
+    info: ModelInfo,
+    tokenizer: Tokenizer,
+    text_encoder: TextEncoder,
+    unet: UNet,
+    decoder: Decoder,
+}
+
+impl Model {
+    /// Loads a single-file `.safetensors` checkpoint, whatever its name.
+    ///
+    /// # Errors
+    /// Every kind of unusable file has its own error; see [`EngineError`].
+    pub fn open(path: &Path) -> Result<Self, EngineError> {
+        let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Self::load(Weights::open(path)?, stem)
+    }
+
+    /// Loads a checkpoint that is part of the program; `name` stands for it in errors.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self, EngineError> {
+        Self::load(Weights::from_static(name, bytes)?, name.to_owned())
+    }
+
+    fn load(weights: Weights, name: String) -> Result<Self, EngineError> {
+        let family = Family::of(weights.header());
+        if !family.is_supported() {
+            return Err(EngineError::UnsupportedFamily { file: weights.file().to_owned(), family });
+        }
+        let text_encoder = TextEncoder::load(&weights)?;
+        let (vocabulary, width) = (text_encoder.vocabulary(), text_encoder.width());
+        Ok(Self {
+            tokenizer: Tokenizer::for_vocabulary(vocabulary, weights.file())?,
+            text_encoder,
+            unet: UNet::load(&weights, width)?,
+            decoder: Decoder::load(&weights)?,
+            info: ModelInfo::of(&weights, name, vocabulary, width),
+        })
+    }
+
+    /// What the model is and how it is best used.
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// Draws a picture. `on_step` is called after each step and may end the generation with `Break`.
+    ///
+    /// The noise comes from torch's CPU generator: first the latent `[1, 4, height / 8, width / 8]`, then, for `Euler a`,
+    /// that of each step from the same generator, as AUTOMATIC1111 does with "RNG: CPU". (ComfyUI draws the later
+    /// noise from a second generator seeded with `seed + 1`.)
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] for settings out of bounds, [`EngineError::Cancelled`] after a `Break`,
+    /// [`EngineError::NotANumber`] when the model breaks down.
+    pub fn generate(
+        &self,
+        settings: &GenerateSettings,
+        on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
+    ) -> Result<Picture, EngineError> {
+        settings.check()?;
+        let size = LatentSize { height: settings.height as usize / 8, width: settings.width as usize / 8 };
+        let mut generator = TorchGenerator::new(settings.seed);
+        let noise = generator.normal(size.elements());
+        let mut prompts = vec![settings.prompt.as_str()];
+        if settings.cfg_scale > 1.0 {
+            prompts.push(&settings.negative_prompt);
+        }
+        let context = self.encode(&prompts)?;
+        let mut run = Run { model: self, context, cfg_scale: settings.cfg_scale, size, generator, on_step };
+        let latent = sample(settings.sampler, settings.steps as usize, &noise, &mut run)?;
+        self.decode(&latent, size)
+    }
+
+    /// Token ids of a prompt, always 77.
+    ///
+    /// # Errors
+    /// Only if the built-in tokenizer fails.
+    pub fn token_ids(&self, prompt: &str) -> Result<Vec<u32>, EngineError> {
+        self.tokenizer.encode(prompt)
+    }
+
+    /// The text encoder's output for each prompt.
+    ///
+    /// # Shapes
+    /// - result: `[prompts, 77, context width]`
+    ///
+    /// # Errors
+    /// When the model's parts do not fit each other.
+    pub fn encode(&self, prompts: &[&str]) -> Result<Tensor, EngineError> {
+        let ids = prompts.iter().map(|prompt| self.tokenizer.encode(prompt)).collect::<Result<Vec<_>, _>>()?;
+        Ok(self.text_encoder.encode(&ids)?)
+    }
+
+    /// One call of the UNet: the noise it finds in a latent.
+    ///
+    /// # Shapes
+    /// - latent and result: `[batch, 4, height, width]`; context: `[batch, 77, context width]`
+    ///
+    /// # Errors
+    /// When the shapes or the model's parts do not fit each other.
+    pub fn predict_noise(&self, latent: &Tensor, timestep: f32, context: &Tensor) -> Result<Tensor, EngineError> {
+        let channels_last = latent.permute((0, 2, 3, 1))?.contiguous()?;
+        let noise = self.unet.forward(&channels_last, timestep, context)?;
+        Ok(noise.permute((0, 3, 1, 2))?.contiguous()?)
+    }
+
+    /// The decoder's output for a latent, roughly within -1 to 1.
+    ///
+    /// # Shapes
+    /// - latent: `[batch, 4, height / 8, width / 8]`; result: `[batch, 3, height, width]`
+    ///
+    /// # Errors
+    /// When the shapes or the model's parts do not fit each other.
+    pub fn decode_latent(&self, latent: &Tensor) -> Result<Tensor, EngineError> {
+        let picture = self.decoder.forward(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
+        Ok(picture.permute((0, 3, 1, 2))?.contiguous()?)
+    }
+
+    /// The picture of a latent in the order `[4, height / 8, width / 8]`.
+    pub(crate) fn decode(&self, latent: &[f32], size: LatentSize) -> Result<Picture, EngineError> {
+        let latent = Tensor::from_slice(latent, (1, LATENT_CHANNELS, size.height, size.width), &Device::Cpu)?;
+        let picture = self.decoder.forward(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
+        let (_, height, width, _) = picture.dims4()?;
+        let values = picture.flatten_all()?.to_vec1::<f32>()?;
+        let rgb = values.iter().map(|value| ((value * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8).collect();
+        Ok(Picture { width: width as u32, height: height as u32, rgb })
+    }
+}
+
+/// The size of one latent channel.
+#[derive(Clone, Copy)]
+pub(crate) struct LatentSize {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+}
+
+impl LatentSize {
+    pub(crate) fn elements(self) -> usize {
+        LATENT_CHANNELS * self.height * self.width
+    }
+}
+
+/// One generation: what the sampler asks, answered by the model.
+struct Run<'a> {
+    model: &'a Model,
+    context: Tensor,
+    cfg_scale: f32,
+    size: LatentSize,
+    generator: TorchGenerator,
+    on_step: &'a mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
+}
+
+impl Denoise for Run<'_> {
+    fn noise_in(&mut self, latent: &[f32], timestep: f32) -> Result<Vec<f32>, EngineError> {
+        let batch = self.context.dims()[0];
+        let shape = (batch, LATENT_CHANNELS, self.size.height, self.size.width);
+        let latents = Tensor::from_vec(latent.repeat(batch), shape, &Device::Cpu)?;
+        let noise = self.model.predict_noise(&latents, timestep, &self.context)?.flatten_all()?.to_vec1::<f32>()?;
+        let (with_prompt, without) = noise.split_at(latent.len());
+        if without.is_empty() {
+            return Ok(noise);
+        }
+        Ok(with_prompt.iter().zip(without).map(|(with, without)| without + self.cfg_scale * (with - without)).collect())
+    }
+
+    fn fresh_noise(&mut self) -> Vec<f32> {
+        self.generator.normal(self.size.elements())
+    }
+
+    fn report(&mut self, index: usize, steps: usize, denoised: &[f32]) -> Result<(), EngineError> {
+        let step = index as u32 + 1;
+        if denoised.iter().any(|value| !value.is_finite()) {
+            return Err(EngineError::NotANumber { step });
+        }
+        match (self.on_step)(&Step::new(step, steps as u32, self.model, denoised, self.size)) {
+            ControlFlow::Continue(()) => Ok(()),
+            ControlFlow::Break(()) => Err(EngineError::Cancelled),
+        }
+    }
+}

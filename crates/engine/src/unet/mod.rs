@@ -1,0 +1,209 @@
+//! The denoising network of Stable Diffusion 1.x (Rombach et al. 2022), laid out as the checkpoint lists it.
+
+mod residual;
+mod transformer;
+
+use candle_core::{Result, Tensor};
+
+use crate::EngineError;
+use crate::checkpoint::{Scope, Weights};
+use crate::layers::{Convolution, GroupNorm, Linear, Resize, silu};
+use residual::ResidualBlock;
+use transformer::SpatialTransformer;
+
+/// Predicts the noise in a latent. Levels, layers per level, widths and depths all follow from which tensors exist.
+pub(crate) struct UNet {
+    time: [Linear; 2],
+    input: Convolution,
+    down: Vec<Vec<Part>>,
+    middle: Vec<Part>,
+    up: Vec<Vec<Part>>,
+    out_norm: GroupNorm,
+    out: Convolution,
+}
+
+/// One numbered module of a block.
+enum Part {
+    Residual(ResidualBlock),
+    Transformer(SpatialTransformer),
+    Resize(Convolution),
+}
+
+impl Part {
+    /// The module that the tensors under `scope` belong to, and the channels it hands on; `None` if there is none.
+    fn load(
+        scope: &Scope<'_>,
+        channels: usize,
+        context: usize,
+        time: usize,
+    ) -> std::result::Result<Option<(Self, usize)>, EngineError> {
+        if scope.contains("in_layers.0.weight") {
+            let block = ResidualBlock::load(scope, channels, time)?;
+            let outputs = block.outputs();
+            return Ok(Some((Self::Residual(block), outputs)));
+        }
+        if scope.contains("norm.weight") {
+            return Ok(Some((Self::Transformer(SpatialTransformer::load(scope, channels, context)?), channels)));
+        }
+        let (name, resize) = if scope.contains("op.weight") { ("op", Resize::Halve) } else { ("conv", Resize::Double) };
+        if !scope.contains(&format!("{name}.weight")) {
+            return Ok(None);
+        }
+        let convolution = Convolution::load_for(&scope.scope(name), channels, resize)?;
+        let outputs = convolution.outputs();
+        Ok(Some((Self::Resize(convolution), outputs)))
+    }
+
+    /// `next` is the size (height, width) that a doubling leads to.
+    fn forward(&self, x: &Tensor, time: &Tensor, context: &Tensor, next: Option<(usize, usize)>) -> Result<Tensor> {
+        match (self, next) {
+            (Self::Residual(block), _) => block.forward(x, time),
+            (Self::Transformer(transformer), _) => transformer.forward(x, context),
+            (Self::Resize(convolution), Some(next)) => convolution.forward_to(x, next),
+            (Self::Resize(convolution), None) => convolution.forward(x),
+        }
+    }
+}
+
+/// All modules `0, 1, …` of one block.
+fn parts(
+    scope: &Scope<'_>,
+    channels: &mut usize,
+    context: usize,
+    time: usize,
+) -> std::result::Result<Vec<Part>, EngineError> {
+    let mut parts = Vec::new();
+    while let Some((part, outputs)) = Part::load(&scope.scope(&parts.len().to_string()), *channels, context, time)? {
+        *channels = outputs;
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+impl UNet {
+    /// Loads what lies under `model.diffusion_model`; `context` is the width of the text encoder.
+    pub(crate) fn load(weights: &Weights, context: usize) -> std::result::Result<Self, EngineError> {
+        let scope = weights.scope("model.diffusion_model");
+        let input = Convolution::load(&scope.scope("input_blocks.0.0"), Resize::Keep)?;
+        let mut channels = input.outputs();
+        let first = Linear::load_for(&scope.scope("time_embed.0"), channels)?;
+        let second = Linear::load_for(&scope.scope("time_embed.2"), first.outputs())?;
+        let time = second.outputs();
+        let mut skipped = vec![channels];
+        let mut down = Vec::new();
+        loop {
+            let block = parts(&scope.scope(&format!("input_blocks.{}", down.len() + 1)), &mut channels, context, time)?;
+            if block.is_empty() {
+                break;
+            }
+            skipped.push(channels);
+            down.push(block);
+        }
+        let middle = parts(&scope.scope("middle_block"), &mut channels, context, time)?;
+        let mut up = Vec::new();
+        while let Some(skip) = skipped.pop() {
+            channels += skip;
+            let scope = scope.scope(&format!("output_blocks.{}", up.len()));
+            let block = parts(&scope, &mut channels, context, time)?;
+            if block.is_empty() {
+                // names the tensor that a block cannot be without
+                scope.shape("0.in_layers.0.weight")?;
+            }
+            up.push(block);
+        }
+        let resized = |part: &Part| matches!(part, Part::Resize(_));
+        let halvings = down.iter().flatten().filter(|part| resized(part)).count();
+        let doublings = up.iter().flatten().filter(|part| resized(part)).count();
+        let out = Convolution::load_for(&scope.scope("out.2"), channels, Resize::Keep)?;
+        if halvings != doublings {
+            return Err(scope.unfit("out.2.weight", "a network that doubles the picture as often as it halves it"));
+        }
+        if input.inputs() != crate::vae::LATENT_CHANNELS || out.outputs() != crate::vae::LATENT_CHANNELS {
+            return Err(scope.unfit("input_blocks.0.0.weight", "a network with 4 input and 4 output channels"));
+        }
+        Ok(Self {
+            time: [first, second],
+            out_norm: GroupNorm::load(&scope.scope("out.0"), channels, 1e-5)?,
+            input,
+            down,
+            middle,
+            up,
+            out,
+        })
+    }
+
+    /// The predicted noise.
+    ///
+    /// # Shapes
+    /// - latent, result: `[batch, height / 8, width / 8, 4]`, the latent scaled to unit variance
+    /// - timestep: 0 to 999, fractions allowed
+    /// - context: `[batch, 77, text encoder width]`
+    pub(crate) fn forward(&self, latent: &Tensor, timestep: f32, context: &Tensor) -> Result<Tensor> {
+        let time = self.time_embedding(latent.dims()[0], timestep)?;
+        let mut x = self.input.forward(latent)?;
+        let mut skipped = vec![x.clone()];
+        for block in &self.down {
+            for part in block {
+                x = part.forward(&x, &time, context, None)?;
+            }
+            skipped.push(x.clone());
+        }
+        for part in &self.middle {
+            x = part.forward(&x, &time, context, None)?;
+        }
+        for block in &self.up {
+            let Some(skip) = skipped.pop() else { candle_core::bail!("more output than input blocks") };
+            x = Tensor::cat(&[&x, &skip], 3)?;
+            let next = skipped.last().map(Tensor::dims4).transpose()?.map(|(_, height, width, _)| (height, width));
+            for part in block {
+                x = part.forward(&x, &time, context, next)?;
+            }
+        }
+        self.out.forward(&self.out_norm.forward_silu(&x)?)
+    }
+
+    /// The activated embedding that every residual block projects.
+    ///
+    /// # Shapes
+    /// - result: `[batch, 4 * first width]`
+    fn time_embedding(&self, batch: usize, timestep: f32) -> Result<Tensor> {
+        let width = self.time[0].inputs();
+        let waves = sinusoids(timestep, width);
+        let x = Tensor::from_vec(waves.repeat(batch), (batch, width), &candle_core::Device::Cpu)?;
+        silu(&self.time[1].forward(&silu(&self.time[0].forward(&x)?)?)?)
+    }
+}
+
+/// Cosines, then sines, of the timestep at frequencies from 1 down to 1/10000 (Ho et al. 2020).
+fn sinusoids(timestep: f32, width: usize) -> Vec<f32> {
+    let half = width / 2;
+    let angles = (0..half).map(|i| {
+        let frequency = (-(10_000_f32.ln()) * i as f32 / half as f32).exp();
+        timestep * frequency
+    });
+    let angles: Vec<f32> = angles.collect();
+    let mut waves: Vec<f32> = angles.iter().map(|angle| angle.cos()).collect();
+    waves.extend(angles.iter().map(|angle| angle.sin()));
+    waves.resize(width, 0.0);
+    waves
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values of diffusers' `get_timestep_embedding(torch.tensor([981.5]), 8, flip_sin_to_cos=True, downscale_freq_shift=0)`.
+    #[test]
+    fn sinusoids_equal_the_reference() {
+        let found = sinusoids(981.5, 8);
+        let expected = [0.145_631_5_f32, -0.693_868_9, -0.925_566_1, 0.555_754_8];
+        let angles = [981.5_f64, 98.15, 9.815, 0.981_5];
+        for (i, (&found, angle)) in found.iter().zip(angles).enumerate() {
+            assert!(
+                (f64::from(found) - angle.cos()).abs() < 1e-4,
+                "wave {i}: {found} is not cos {angle} ({})",
+                expected[i]
+            );
+        }
+    }
+}

@@ -1,0 +1,108 @@
+use candle_core::{Result, Tensor};
+
+use crate::EngineError;
+use crate::checkpoint::Scope;
+use crate::layers::{GroupNorm, LayerNorm, Linear, attention, geglu};
+
+/// Attention heads of every Stable Diffusion 1.x UNet: a constant of the family that no tensor tells.
+const HEADS: usize = 8;
+
+/// Transformer blocks over the pixels of a picture.
+pub(super) struct SpatialTransformer {
+    norm: GroupNorm,
+    enter: Linear,
+    blocks: Vec<Block>,
+    leave: Linear,
+}
+
+impl SpatialTransformer {
+    /// Loads a transformer for `channels` channels that looks at a text of `context` features.
+    pub(super) fn load(scope: &Scope<'_>, channels: usize, context: usize) -> std::result::Result<Self, EngineError> {
+        let enter = Linear::load_for(&scope.scope("proj_in"), channels)?;
+        let width = enter.outputs();
+        if width % HEADS != 0 {
+            return Err(scope.unfit("proj_in.weight", "a multiple of 8 features"));
+        }
+        let all = scope.scope("transformer_blocks");
+        let blocks = (0..)
+            .map(|i| all.scope(&i.to_string()))
+            .take_while(|block| block.contains("norm1.weight"))
+            .map(|block| Block::load(&block, width, context))
+            .collect::<std::result::Result<_, _>>()?;
+        let leave = Linear::load_for(&scope.scope("proj_out"), width)?;
+        // 1e-6 here, unlike the residual blocks' 1e-5
+        Ok(Self { norm: GroupNorm::load(&scope.scope("norm"), channels, 1e-6)?, enter, blocks, leave })
+    }
+
+    /// # Shapes
+    /// - x, result: `[batch, height, width, channels]`; context: `[batch, 77, context width]`
+    pub(super) fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let (batch, height, width, channels) = x.dims4()?;
+        let mut hidden = self.enter.forward(&self.norm.forward(x)?.reshape((batch, height * width, channels))?)?;
+        for block in &self.blocks {
+            hidden = block.forward(&hidden, context)?;
+        }
+        x + self.leave.forward(&hidden)?.reshape((batch, height, width, channels))?
+    }
+}
+
+/// Self-attention, attention to the text, and a gated feed-forward layer, each behind a layer norm.
+struct Block {
+    norm1: LayerNorm,
+    own: Attention,
+    norm2: LayerNorm,
+    text: Attention,
+    norm3: LayerNorm,
+    up: Linear,
+    down: Linear,
+}
+
+impl Block {
+    fn load(scope: &Scope<'_>, width: usize, context: usize) -> std::result::Result<Self, EngineError> {
+        let norm = |name: &str| LayerNorm::load(&scope.scope(name), width);
+        let up = Linear::load_for(&scope.scope("ff.net.0.proj"), width)?;
+        Ok(Self {
+            norm1: norm("norm1")?,
+            own: Attention::load(&scope.scope("attn1"), width, width)?,
+            norm2: norm("norm2")?,
+            text: Attention::load(&scope.scope("attn2"), width, context)?,
+            norm3: norm("norm3")?,
+            down: Linear::load_for(&scope.scope("ff.net.2"), up.outputs() / 2)?,
+            up,
+        })
+    }
+
+    /// # Shapes
+    /// - x, result: `[batch, pixels, width]`; context: `[batch, 77, context width]`
+    fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let normed = self.norm1.forward(x)?;
+        let x = (x + self.own.forward(&normed, &normed)?)?;
+        let x = (&x + self.text.forward(&self.norm2.forward(&x)?, context)?)?;
+        let hidden = geglu(&self.up.forward(&self.norm3.forward(&x)?)?)?;
+        &x + self.down.forward(&hidden)?
+    }
+}
+
+/// Attention of a sequence to itself or to the text.
+struct Attention {
+    query: Linear,
+    key: Linear,
+    value: Linear,
+    out: Linear,
+}
+
+impl Attention {
+    fn load(scope: &Scope<'_>, width: usize, source: usize) -> std::result::Result<Self, EngineError> {
+        Ok(Self {
+            query: Linear::load_for(&scope.scope("to_q"), width)?,
+            key: Linear::load_for(&scope.scope("to_k"), source)?,
+            value: Linear::load_for(&scope.scope("to_v"), source)?,
+            out: Linear::load(&scope.scope("to_out.0"))?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor, source: &Tensor) -> Result<Tensor> {
+        let (q, k, v) = (self.query.forward(x)?, self.key.forward(source)?, self.value.forward(source)?);
+        self.out.forward(&attention(&q, &k, &v, HEADS, false)?)
+    }
+}
