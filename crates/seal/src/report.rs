@@ -1,5 +1,6 @@
 use crate::Level;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// One way in which the kernel holds the process, and how we know.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
@@ -83,5 +84,41 @@ impl SealReport {
             _ if holds(Mechanism::LANDLOCK_TCP) => Level::S1,
             _ => Level::S0,
         }
+    }
+}
+
+/// The sentence of the level, then one line per mechanism.
+impl fmt::Display for SealReport {
+    fn fmt(&self, output: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(output, "{:?}  {}", self.level, self.level.sentence())?;
+        for mechanism in &self.mechanisms {
+            let mark = if mechanism.enforced { "enforced" } else { "NOT THERE" };
+            writeln!(output, "    {:9}  {}: {}", mark, mechanism.name, mechanism.detail)?;
+        }
+        writeln!(output, "    {}, {}", self.kernel, self.architecture)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mechanism, SealReport};
+    use crate::Level;
+
+    #[test]
+    fn the_text_says_what_holds_and_what_does_not() {
+        let mechanism = |name: &str, enforced| Mechanism { name: name.to_owned(), enforced, detail: "why".to_owned() };
+        let report = SealReport {
+            level: Level::S2,
+            mechanisms: vec![mechanism("network namespace", false), mechanism("seccomp", true)],
+            kernel: "Linux 6.18".to_owned(),
+            architecture: "x86_64".to_owned(),
+            filter_sha256: None,
+            network_namespace: None,
+            threads: 1,
+            threads_sealed: 1,
+        };
+        let expected = "S2  Sealed: the kernel refuses this process every way to open a connection.\n    \
+                        NOT THERE  network namespace: why\n    enforced   seccomp: why\n    Linux 6.18, x86_64\n";
+        assert_eq!(report.to_string(), expected);
     }
 }
