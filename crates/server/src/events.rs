@@ -42,12 +42,6 @@ pub(crate) struct EventStream {
     receiver: Receiver<Arc<str>>,
 }
 
-/// Ends one subscription from outside.
-pub(crate) struct Ender {
-    hub: Arc<Events>,
-    id: u64,
-}
-
 /// What a listener gets.
 pub(crate) enum Next {
     /// The text of one event, with its blank line.
@@ -114,18 +108,7 @@ impl Events {
     }
 }
 
-impl Ender {
-    pub(crate) fn end(&self) {
-        lock(&self.hub.listeners).all.retain(|listener| listener.id != self.id);
-    }
-}
-
 impl EventStream {
-    /// A handle that ends this subscription from another thread.
-    pub(crate) fn ender(&self) -> Ender {
-        Ender { hub: Arc::clone(&self.hub), id: self.id }
-    }
-
     /// Waits for the next event for at most `patience`.
     pub(crate) fn next(&self, patience: Duration) -> Next {
         match self.receiver.recv_timeout(patience) {

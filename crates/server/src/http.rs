@@ -1,10 +1,9 @@
-//! The boundary between this crate and whatever speaks HTTP for it.
+//! The boundary between what is asked and how it travels.
 //!
-//! [`Handler`] turns a [`Call`] into a [`Reply`]; `tiny.rs` is the only file that knows the HTTP
-//! library. Replacing the library means replacing that file.
+//! [`Handler`] turns a [`Call`] into a [`Reply`] and knows nothing of sockets; `accept.rs`,
+//! `connection.rs`, `head.rs` and `respond.rs` carry both and know nothing of pictures.
 
 use std::io::{self, Read};
-use std::time::{Duration, Instant};
 
 use crate::api_error::ApiError;
 use crate::events::EventStream;
@@ -21,12 +20,11 @@ pub(crate) struct Call<'a> {
     /// The raw request target, such as `/outputs/a%20cat.png?download=1`.
     pub(crate) target: String,
     pub(crate) headers: Vec<(String, String)>,
-    /// Reads the body; a slow client makes this wait.
+    /// The announced length of the body in bytes.
+    pub(crate) length: u64,
+    /// Reads the body, no further than its length; a slow client makes this wait and then fail.
     pub(crate) body: &'a mut dyn Read,
 }
-
-/// Seconds a body may take in all.
-const BODY_SECONDS: u64 = 30;
 
 impl Call<'_> {
     /// All values of a header, in order; the name in any case.
@@ -39,68 +37,26 @@ impl Call<'_> {
         self.headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
 
-    /// The length that the client announced.
-    ///
-    /// # Errors
-    /// 400 for a value that is no number, or for two different ones.
-    pub(crate) fn content_length(&self) -> Result<Option<u64>, ApiError> {
-        let mut length = None;
-        for value in self.header_values("content-length") {
-            let number = value.parse::<u64>().ok().filter(|_| value.bytes().all(|byte| byte.is_ascii_digit()));
-            let Some(number) = number else {
-                return Err(ApiError::new(400, "bad_content_length", "the Content-Length header is not a length"));
-            };
-            if length.is_some_and(|earlier| earlier != number) {
-                return Err(ApiError::new(
-                    400,
-                    "bad_content_length",
-                    "two Content-Length headers contradict each other",
-                ));
-            }
-            length = Some(number);
-        }
-        Ok(length)
-    }
-
     /// Reads the whole body.
     ///
     /// # Errors
-    /// 413 for a body of more than `limit` bytes (an announced one is not read at all), 408 when
-    /// it takes too long, 400 when the client hangs up in the middle.
+    /// 413 for a body of more than `limit` bytes, which is not read at all; 408 when it takes too
+    /// long; 400 when the client hangs up in the middle.
     pub(crate) fn read_body(&mut self, limit: u64) -> Result<Vec<u8>, ApiError> {
-        let too_large = || {
-            ApiError::new(413, "too_large", format!("the body is larger than {limit} bytes"))
-                .hint("send a shorter prompt")
-        };
-        let announced = self.content_length()?;
-        if announced.is_some_and(|length| length > limit) {
-            return Err(too_large());
+        if self.length > limit {
+            return Err(ApiError::new(413, "too_large", format!("the body is larger than {limit} bytes"))
+                .hint("send a shorter prompt"));
         }
-        let started = Instant::now();
         let mut body = Vec::new();
-        let mut buffer = [0; 8192];
-        loop {
-            if started.elapsed() > Duration::from_secs(BODY_SECONDS) {
-                return Err(ApiError::new(408, "too_slow", "the body did not arrive in time"));
-            }
-            match self.body.read(&mut buffer) {
-                Ok(0) => break,
-                Ok(count) => body.extend_from_slice(buffer.get(..count).unwrap_or_default()),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
-                    return Err(ApiError::new(408, "too_slow", "the body did not arrive in time"));
-                }
-                Err(error) => return Err(ApiError::new(400, "cut_body", format!("the body broke off: {error}"))),
-            }
-            if body.len() as u64 > limit {
-                return Err(too_large());
-            }
-        }
-        match announced {
-            Some(length) if (body.len() as u64) < length => {
+        match self.body.take(self.length).read_to_end(&mut body) {
+            Ok(_) if (body.len() as u64) < self.length => {
                 Err(ApiError::new(400, "cut_body", "the body is shorter than announced"))
             }
-            _ => Ok(body),
+            Ok(_) => Ok(body),
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                Err(ApiError::new(408, "too_slow", "the body did not arrive in time"))
+            }
+            Err(error) => Err(ApiError::new(400, "cut_body", format!("the body broke off: {error}"))),
         }
     }
 }

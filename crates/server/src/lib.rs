@@ -8,10 +8,16 @@
 //! the PNG file itself is the only record.
 //!
 //! ```text
-//! tiny.rs ─ Call ─▶ gate ─▶ api ─▶ order ─▶ queue ─▶ worker ─▶ Generate
-//!    ▲                       │                        │  │
-//!    └─ Reply ◀── page, history ◀── store (PNG files) ◀┘  └─▶ events (SSE)
+//! accept ─▶ connection ─ Call ─▶ gate ─▶ api ─▶ order ─▶ queue ─▶ worker ─▶ Generate
+//!               ▲                          │                       │  │
+//!               └── Reply ◀─ page, history ◀── store (PNG files) ◀─┘  └─▶ events (SSE)
 //! ```
+//!
+//! The crate owns its sockets: heads are parsed by `httparse` and answers printed by `tiny_http`'s
+//! types, but accepting and waiting are ours. tiny_http's own server was tried first and measured:
+//! it hands a new connection to a thread that is already busy with a silent one, reads an
+//! announced petabyte into one buffer, has no time limits, and stops accepting for good when
+//! descriptors run out.
 //!
 //! ```
 //! use std::ops::ControlFlow;
@@ -42,15 +48,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod accept;
 mod api;
 mod api_error;
 mod clock;
-mod connections;
+mod connection;
 mod error;
 mod events;
 mod gate;
 mod generate;
 mod generate_request;
+mod head;
 mod history;
 mod http;
 mod job;
@@ -60,11 +68,11 @@ mod page;
 mod picture;
 mod previews;
 mod queue;
+mod respond;
 mod server;
 mod socket;
 mod store;
 mod target;
-mod tiny;
 mod worker;
 
 pub use error::ServerError;

@@ -105,7 +105,7 @@ fn narrow(number: Option<u64>, otherwise: u32) -> u32 {
 
 fn side(fields: &Map<String, Value>, name: &str, otherwise: u32) -> Result<u32, ApiError> {
     let side = narrow(integer(fields, name, u64::from(MIN_SIDE), u64::from(MAX_SIDE))?, otherwise);
-    if side % SIDE_MULTIPLE != 0 {
+    if !side.is_multiple_of(SIDE_MULTIPLE) {
         let lower = side - side % SIDE_MULTIPLE;
         return Err(bad("out_of_range", format!("`{name}` is {side}: it must be a multiple of {SIDE_MULTIPLE}"))
             .hint(format!("{lower} and {} are", lower + SIDE_MULTIPLE)));

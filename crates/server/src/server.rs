@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,14 +17,10 @@ use crate::history::History;
 use crate::http::Handler;
 use crate::queue::Queue;
 use crate::worker::Worker;
-use crate::{Generate, ServerError, socket, tiny};
+use crate::{Generate, ServerError, accept};
 
 /// Ports that are tried after a taken one.
 const NEXT_PORTS: u16 = 20;
-/// A connection that sends nothing for this long is closed (Linux).
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection that takes nothing for this long is closed (Linux).
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a stopping server waits for the picture under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -87,8 +83,11 @@ impl Server {
         for port in first..=last {
             match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
                 Ok(listener) => {
-                    socket::prepare(&listener, READ_TIMEOUT, WRITE_TIMEOUT);
-                    let address = listener.local_addr().map_err(|source| ServerError::Listen { port, source })?;
+                    // An accept that waits for ever would not see the stop flag.
+                    let address = listener
+                        .set_nonblocking(true)
+                        .and_then(|()| listener.local_addr())
+                        .map_err(|source| ServerError::Listen { port, source })?;
                     return Ok(Self { config, listener, address });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
@@ -148,14 +147,15 @@ impl Server {
             generate,
             facts,
         });
-        let served = tiny::serve(&self.listener, &api, &stop).map_err(failed);
-        stop.store(true, Ordering::Relaxed);
+        accept::serve(&self.listener, &api, &stop);
+        // From here on nobody can connect.
+        drop(self.listener);
         events.close();
         let deadline = Instant::now() + STOP_PATIENCE;
         while !drawing.is_finished() && Instant::now() < deadline {
             queue.cancel_running();
             thread::sleep(Duration::from_millis(10));
         }
-        served
+        Ok(())
     }
 }

@@ -1,0 +1,185 @@
+//! One connection: request after request, each with limits on size and time.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::api_error::ApiError;
+use crate::gate;
+use crate::head::{Head, MAX_HEAD, end_of_head, too_large};
+use crate::http::{Call, Handler, Reply};
+use crate::respond::{self, After};
+
+/// A connection without a request is closed after this.
+const IDLE: Duration = Duration::from_secs(30);
+/// A head must be complete this long after its first byte.
+const HEAD_TIME: Duration = Duration::from_secs(10);
+/// A body must be complete this long after its head.
+const BODY_TIME: Duration = Duration::from_secs(30);
+/// How often a waiting connection looks at the stop flag.
+const TICK: Duration = Duration::from_millis(250);
+
+/// A connection and what was read from it beyond the last request.
+struct Connection {
+    stream: TcpStream,
+    ahead: Vec<u8>,
+}
+
+/// Answers the requests of one connection until either side ends it.
+pub(crate) fn attend(stream: TcpStream, handler: &dyn Handler, stop: &AtomicBool) {
+    // A listener that does not block hands that on to its connections on some systems.
+    if stream.set_nonblocking(false).is_err() {
+        return;
+    }
+    // Small answers go out at once; without it they are only slower.
+    let _ = stream.set_nodelay(true);
+    let mut connection = Connection { stream, ahead: Vec::new() };
+    while !stop.load(Ordering::Relaxed) {
+        let head = match connection.read_head(stop) {
+            Ok(Some(head)) => head,
+            Ok(None) => return,
+            Err(error) => {
+                let reply = gate::harden(Reply::from(error));
+                respond::send(&connection.stream, reply, false, true, stop);
+                respond::linger(&connection.stream);
+                return;
+            }
+        };
+        if !connection.answer(head, handler, stop) {
+            return;
+        }
+    }
+}
+
+impl Connection {
+    /// Reads the next head; `None` when the client has gone or sends nothing for long.
+    fn read_head(&mut self, stop: &AtomicBool) -> Result<Option<Head>, ApiError> {
+        let idle_until = Instant::now() + IDLE;
+        while self.ahead.is_empty() {
+            if stop.load(Ordering::Relaxed) || Instant::now() > idle_until {
+                return Ok(None);
+            }
+            match self.fill(TICK) {
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) => {}
+                Err(_) => return Ok(None),
+            }
+        }
+        let deadline = Instant::now() + HEAD_TIME;
+        let mut searched = 0;
+        let end = loop {
+            if let Some(end) = end_of_head(&self.ahead, searched) {
+                break end;
+            }
+            searched = self.ahead.len();
+            if searched > MAX_HEAD {
+                return Err(too_large());
+            }
+            let too_slow = || ApiError::new(408, "too_slow", "the head did not arrive in time");
+            let left = deadline.checked_duration_since(Instant::now()).ok_or_else(too_slow)?;
+            match self.fill(left.min(TICK)) {
+                Ok(0) => return Ok(None),
+                Ok(_) => {}
+                Err(error) if is_timeout(&error) && !stop.load(Ordering::Relaxed) => {}
+                Err(_) => return Ok(None),
+            }
+        };
+        if end > MAX_HEAD {
+            return Err(too_large());
+        }
+        let head: Vec<u8> = self.ahead.drain(..end).collect();
+        Head::parse(&head).map(Some)
+    }
+
+    /// Answers one request; false ends the connection.
+    fn answer(&mut self, head: Head, handler: &dyn Handler, stop: &AtomicBool) -> bool {
+        let Head { method, target, headers, length, expects_continue, last, modern } = head;
+        let without_body = method == "HEAD";
+        let mut body =
+            BodyReader { connection: self, left: length, deadline: Instant::now() + BODY_TIME, expects_continue };
+        let mut call = Call { method, target, headers, length, body: &mut body };
+        let reply = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut call))).unwrap_or_else(|_| {
+            let error = ApiError::new(500, "internal", "the server met an error of its own")
+                .hint("try again; if it stays, start the program again");
+            gate::harden(Reply::from(error))
+        });
+        // An unread rest would be taken for the next request.
+        let unread = body.left > 0;
+        let last = last || unread || stop.load(Ordering::Relaxed);
+        let reply = match reply.body {
+            crate::http::Body::Events(_) if !modern => {
+                let error = ApiError::new(505, "too_old", "events need HTTP/1.1");
+                gate::harden(Reply::from(error))
+            }
+            _ => reply,
+        };
+        match respond::send(&self.stream, reply, without_body, last, stop) {
+            After::Open => true,
+            After::Done => {
+                if unread {
+                    respond::linger(&self.stream);
+                }
+                false
+            }
+        }
+    }
+
+    /// Reads what is there into `ahead`, waiting at most `patience`.
+    fn fill(&mut self, patience: Duration) -> io::Result<usize> {
+        let mut buffer = [0; 8192];
+        let count = read_some(&self.stream, &mut buffer, patience)?;
+        self.ahead.extend_from_slice(buffer.get(..count).unwrap_or_default());
+        Ok(count)
+    }
+}
+
+/// The body of the request at hand, and not a byte more.
+struct BodyReader<'a> {
+    connection: &'a mut Connection,
+    left: u64,
+    deadline: Instant,
+    expects_continue: bool,
+}
+
+impl Read for BodyReader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let room = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
+        let Some(buffer) = buffer.get_mut(..room).filter(|buffer| !buffer.is_empty()) else { return Ok(0) };
+        let ahead = &mut self.connection.ahead;
+        let count = if ahead.is_empty() {
+            if std::mem::take(&mut self.expects_continue) {
+                (&self.connection.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+            }
+            let left = self.deadline.checked_duration_since(Instant::now()).ok_or(io::ErrorKind::TimedOut)?;
+            read_some(&self.connection.stream, buffer, left)?
+        } else {
+            let count = room.min(ahead.len());
+            for (to, from) in buffer.iter_mut().zip(ahead.drain(..count)) {
+                *to = from;
+            }
+            count
+        };
+        self.left = self.left.saturating_sub(count as u64);
+        Ok(count)
+    }
+}
+
+/// One read with a time limit.
+pub(crate) fn read_some(mut stream: &TcpStream, buffer: &mut [u8], patience: Duration) -> io::Result<usize> {
+    // A limit of zero would mean none.
+    stream.set_read_timeout(Some(patience.max(Duration::from_millis(1))))?;
+    loop {
+        match stream.read(buffer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Whether a read or write only took too long.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}

@@ -1,0 +1,95 @@
+//! An engine that draws grey squares at a chosen pace.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use server::{Generate, GenerateError, GenerateRequest, Generated, ModelCard, Progress};
+
+/// Words in the prompt choose what happens: `fail`, `crash`, `rubbish`, `noise` (a large file).
+#[derive(Default)]
+pub(crate) struct Fake {
+    pub(crate) step: Duration,
+    pub(crate) previews: AtomicUsize,
+}
+
+impl Fake {
+    pub(crate) fn slow() -> Self {
+        Self { step: Duration::from_millis(50), previews: AtomicUsize::new(0) }
+    }
+}
+
+impl Generate for Fake {
+    fn models(&self) -> Vec<ModelCard> {
+        vec![ModelCard {
+            id: "grey".into(),
+            name: "Grey".into(),
+            family: "fake".into(),
+            licence: "CC0-1.0".into(),
+            width: 64,
+            height: 64,
+            steps: 4,
+            cfg_scale: 7.1,
+            sampler: "Euler".into(),
+            note: "Draws grey squares.".into(),
+            is_default: true,
+        }]
+    }
+
+    fn samplers(&self) -> Vec<String> {
+        vec!["Euler".into(), "Euler a".into()]
+    }
+
+    fn generate(
+        &self,
+        request: &GenerateRequest,
+        progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+    ) -> Result<Generated, GenerateError> {
+        for step in 1..=request.steps {
+            thread::sleep(self.step);
+            let preview_png = request.previews.wanted().then(|| {
+                self.previews.fetch_add(1, Ordering::Relaxed);
+                png(8, 8, None)
+            });
+            if progress(Progress { step, steps: request.steps, preview_png }).is_break() {
+                return Err(GenerateError::Cancelled);
+            }
+        }
+        match request.prompt.as_str() {
+            "fail" => Err(GenerateError::Failed {
+                message: "`grey.safetensors` is damaged".into(),
+                hint: Some("run `fieldforge repair`".into()),
+            }),
+            "crash" => panic!("a crash that the test asked for"),
+            "rubbish" => Ok(Generated { png: b"no picture".to_vec() }),
+            _ => Ok(Generated { png: png(request.width, request.height, Some(request)) }),
+        }
+    }
+}
+
+/// A picture; with settings it carries both text chunks.
+pub(crate) fn png(width: u32, height: u32, settings: Option<&GenerateRequest>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(png::ColorType::Grayscale);
+    let mut noise = 0;
+    if let Some(settings) = settings {
+        let infotext = format!("{}\nSteps: {}, Seed: {}", settings.prompt, settings.steps, settings.seed);
+        encoder.add_itxt_chunk("parameters".into(), infotext).expect("a keyword");
+        encoder.add_itxt_chunk("fieldforge".into(), settings.to_json()).expect("a keyword");
+        if settings.prompt == "noise" {
+            noise = settings.seed | 1;
+        }
+    }
+    let pixels: Vec<u8> = (0..width * height)
+        .map(|_| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(noise & 1);
+            (noise >> 56) as u8
+        })
+        .collect();
+    let mut writer = encoder.write_header().expect("a header");
+    writer.write_image_data(&pixels).expect("pixels");
+    writer.finish().expect("an end");
+    bytes
+}

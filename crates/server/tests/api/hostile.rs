@@ -1,0 +1,280 @@
+//! Clients that break the rules, and a system that runs out of things.
+
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use server::{Facts, Server, ServerConfig};
+
+use crate::client::Client;
+use crate::fake::Fake;
+use crate::running::Running;
+
+fn healthy(running: &Running) {
+    assert_eq!(running.get("/api/v1/healthz").text(), r#"{"ok":true}"#);
+}
+
+/// The lines of a request's head for this server, without the empty one.
+fn head(running: &Running, first: &str) -> String {
+    format!("{first} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n", running.address)
+}
+
+#[test]
+fn lengths_that_are_none_are_refused() {
+    let running = Running::fast();
+    for length in ["-5", "+5", "5x", "0x5", "1e3", "99999999999999999999999999", "4, 4"] {
+        let mut client = running.connect();
+        client.send(format!("{}Content-Length: {length}\r\n\r\n", head(&running, "POST /api/v1/generate")).as_bytes());
+        assert_eq!(client.reply(false).refusal(), (400, "bad_content_length".to_owned()), "{length}");
+    }
+    let mut client = running.connect();
+    let two = "Content-Length: 4\r\nContent-Length: 5\r\n\r\n{   ";
+    client.send(format!("{}{two}", head(&running, "POST /api/v1/generate")).as_bytes());
+    assert_eq!(client.reply(false).refusal(), (400, "bad_content_length".to_owned()));
+    healthy(&running);
+}
+
+#[test]
+fn an_announced_petabyte_does_not_end_the_program() {
+    let running = Running::fast();
+    for (method, path) in [("POST", "/api/v1/generate"), ("GET", "/"), ("DELETE", "/api/v1/jobs/j1")] {
+        for length in ["17000000", "1125899906842624", "9223372036854775807", "18446744073709551615"] {
+            let mut client = running.connect();
+            client.send(
+                format!("{}Content-Length: {length}\r\n\r\nabc", head(&running, &format!("{method} {path}")))
+                    .as_bytes(),
+            );
+            let status = client.reply(false).status;
+            assert!([413, 200, 404, 400].contains(&status), "{method} {length}: {status}");
+        }
+    }
+    healthy(&running);
+}
+
+#[test]
+fn bodies_that_stop_in_the_middle_hold_up_nobody() {
+    let running = Running::fast();
+    let mut stalled = Vec::new();
+    for index in 0..20 {
+        let mut client = running.connect();
+        let length = if index % 2 == 0 { 2_000_000 } else { 900 };
+        client.send(
+            format!("{}Content-Length: {length}\r\n\r\n{{\"pro", head(&running, "POST /api/v1/generate")).as_bytes(),
+        );
+        stalled.push(client);
+    }
+    let started = Instant::now();
+    healthy(&running);
+    assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+#[test]
+fn half_closed_and_abandoned_connections_are_answered_or_dropped() {
+    let running = Running::fast();
+    let mut client = running.connect();
+    client.send(format!("{}\r\n", head(&running, "GET /api/v1/healthz")).as_bytes());
+    client.close_writing();
+    assert_eq!(client.reply(false).status, 200);
+    assert!(client.rest(Duration::from_secs(5)).is_some(), "the server closes its half too");
+
+    for bytes in
+        [&b""[..], b"G", b"GET / HTTP/1.1\r\n", b"POST /api/v1/generate HTTP/1.1\r\nContent-Length: 10\r\n\r\n{"]
+    {
+        let mut client = running.connect();
+        client.send(bytes);
+        client.close_writing();
+        assert!(client.rest(Duration::from_secs(5)).is_some(), "{bytes:?} keeps the connection open");
+    }
+    for _ in 0..50 {
+        let mut client = running.connect();
+        client.send(format!("{}\r\n", head(&running, "GET /api/v1/status")).as_bytes());
+    }
+    healthy(&running);
+}
+
+#[test]
+fn rubbish_is_no_reason_to_stop() {
+    let running = Running::fast();
+    for bytes in [
+        &b"\r\n\r\n\r\n"[..],
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"GET  / HTTP/1.1\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: \xff\r\n\r\n",
+        b"GET / HTTP/1.1\r\nExpect: magic\r\n\r\n",
+        b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"\0\0\0\0\r\n\r\n",
+    ] {
+        let mut client = running.connect();
+        client.send(bytes);
+        client.close_writing();
+        let answer = client.rest(Duration::from_secs(5)).expect("the server closes");
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        assert!(text.is_empty() || text.starts_with("HTTP/1.1 4") || text.starts_with("HTTP/1.1 5"), "{text}");
+    }
+    healthy(&running);
+}
+
+#[test]
+fn requests_behind_each_other_are_answered_in_order() {
+    let running = Running::fast();
+    let mut client = running.connect();
+    let one = |path: &str| format!("{}\r\n", head(&running, path));
+    client.send((one("GET /api/v1/healthz") + &one("GET /nowhere") + &one("GET /api/v1/pictures")).as_bytes());
+    let statuses: Vec<u16> = (0..3).map(|_| client.reply(false).status).collect();
+    assert_eq!(statuses, [200, 404, 200]);
+    let last = client.request("GET", "/api/v1/healthz", &[("Connection", "close")], b"");
+    assert_eq!(last.status, 200);
+    assert_eq!(client.rest(Duration::from_secs(5)), Some(Vec::new()));
+}
+
+#[test]
+fn events_end_with_their_page_and_hold_back_nobody() {
+    let engine = Arc::new(Fake::slow());
+    let folder = tempfile::tempdir().expect("a folder");
+    let running = Running::at(folder.path(), Arc::clone(&engine) as _, Facts::default());
+    for _ in 0..12 {
+        let mut client = running.connect();
+        let events = format!("{}\r\n", head(&running, "GET /api/v1/events"));
+        client.send(events.as_bytes());
+        assert_eq!(client.head().status, 200);
+    }
+    healthy(&running);
+    // The clients above have gone: soon nobody listens, and no preview is drawn.
+    thread::sleep(Duration::from_millis(2000));
+    running.finished(&running.order(r#"{"prompt":"alone","steps":5}"#));
+    assert_eq!(engine.previews.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[test]
+fn too_many_listeners_make_the_oldest_go() {
+    let running = Running::fast();
+    let mut listeners: Vec<_> = (0..33).map(|_| running.connect().listen()).collect();
+    let mut newest = listeners.pop().expect("a listener");
+    assert!(newest.next().is_some());
+    assert_eq!(listeners[0].next().map(|(name, _)| name).as_deref(), Some("hello"));
+    assert_eq!(listeners[0].next(), None);
+    running.order(r#"{"prompt":"a"}"#);
+    assert_eq!(newest.until("job")["state"], "waiting");
+    assert_eq!(listeners[1].until("job")["state"], "waiting");
+}
+
+#[test]
+fn an_old_protocol_gets_answers_but_no_events() {
+    let running = Running::fast();
+    for (path, status) in [("/api/v1/healthz", 200), ("/api/v1/events", 505)] {
+        let mut client = running.connect();
+        client.send(format!("GET {path} HTTP/1.0\r\nHost: {}\r\n\r\n", running.address).as_bytes());
+        let reply = client.reply(false);
+        assert_eq!((reply.status, reply.header("connection")), (status, Some("close")));
+        assert_eq!(client.rest(Duration::from_secs(5)), Some(Vec::new()));
+    }
+}
+
+#[test]
+fn silent_connections_keep_nobody_out_until_all_places_are_taken() {
+    let running = Running::fast();
+    let silent = |count| -> Vec<_> {
+        let one = |_| {
+            let mut client = running.connect();
+            client.send(b"GET / HT");
+            client
+        };
+        (0..count).map(one).collect()
+    };
+    // All at once: this is what a browser's first connections look like.
+    let hundred = silent(100);
+    let started = Instant::now();
+    healthy(&running);
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    let more = silent(28);
+    let mut refused = running.connect();
+    assert_eq!(refused.reply(false).refusal(), (503, "too_many_connections".to_owned()));
+    drop((hundred, more));
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while running.get("/api/v1/healthz").status != 200 {
+        assert!(Instant::now() < deadline, "the places never become free");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_head_that_never_ends_is_cut_off() {
+    let running = Running::fast();
+    let mut client = running.connect();
+    client.send(format!("{}X-Large: {}", head(&running, "GET /api/v1/healthz"), "x".repeat(40_000)).as_bytes());
+    assert_eq!(client.reply(false).refusal(), (431, "head_too_large".to_owned()));
+    assert!(client.rest(Duration::from_secs(5)).is_some());
+
+    let mut client = running.connect();
+    let started = Instant::now();
+    client.send(b"GET / HT");
+    assert_eq!(client.reply(false).refusal(), (408, "too_slow".to_owned()));
+    assert!(started.elapsed() < Duration::from_secs(13), "{:?}", started.elapsed());
+}
+
+/// The server of the next test, alone in its process; does nothing in an ordinary run.
+#[test]
+fn alone_with_few_descriptors() {
+    let Some(outputs) = std::env::var_os("FIELDFORGE_TEST_OUTPUTS") else { return };
+    let config = ServerConfig { port: 0, outputs: outputs.into(), ..ServerConfig::default() };
+    let outputs = config.outputs.clone();
+    let server = Server::bind(config).expect("a port");
+    fs_err::write(outputs.join("port.part"), server.address().to_string()).expect("written");
+    fs_err::rename(outputs.join("port.part"), outputs.join("port")).expect("renamed");
+    let stop = Arc::new(AtomicBool::new(false));
+    let ending = Arc::clone(&stop);
+    thread::spawn(move || {
+        // The parent ends this process; without one it ends by itself.
+        thread::sleep(Duration::from_secs(60));
+        ending.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    server.run(Arc::new(Fake::default()), Facts::default(), stop).expect("a clean end");
+}
+
+struct Alone(Child);
+
+impl Drop for Alone {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn the_server_comes_back_after_running_out_of_descriptors() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = std::env::current_exe().expect("a name");
+    let child = Command::new("sh")
+        .args(["-c", "ulimit -n 40 && exec \"$0\" --exact hostile::alone_with_few_descriptors"])
+        .arg(program)
+        .env("FIELDFORGE_TEST_OUTPUTS", folder.path())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a shell");
+    let _alone = Alone(child);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let address = loop {
+        if let Ok(address) = fs_err::read_to_string(folder.path().join("port")) {
+            break address.parse().expect("an address");
+        }
+        assert!(Instant::now() < deadline, "the server never listened");
+        thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(Client::connect(address).request("GET", "/api/v1/healthz", &[], b"").status, 200);
+    // Each connection costs two descriptors: some of these find none.
+    let crowd: Vec<TcpStream> = (0..60).filter_map(|_| TcpStream::connect(address).ok()).collect();
+    assert!(crowd.len() > 20);
+    thread::sleep(Duration::from_millis(500));
+    drop(crowd);
+    let started = Instant::now();
+    assert_eq!(Client::connect(address).request("GET", "/api/v1/healthz", &[], b"").status, 200);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+}

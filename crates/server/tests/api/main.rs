@@ -1,0 +1,11 @@
+//! The server over real loopback connections, with a fake engine.
+
+mod client;
+mod fake;
+mod running;
+
+mod generation;
+mod history;
+mod hostile;
+mod refusals;
+mod starting;

@@ -1,0 +1,118 @@
+//! A running server in a folder of its own; it stops when the test ends.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use server::{Facts, Generate, Server, ServerConfig, ServerError};
+use tempfile::TempDir;
+
+use crate::client::{Client, Reply};
+use crate::fake::Fake;
+
+pub(crate) struct Running {
+    pub(crate) address: SocketAddr,
+    pub(crate) outputs: PathBuf,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<Result<(), ServerError>>>,
+    _folder: Option<TempDir>,
+}
+
+impl Running {
+    /// A server with an empty folder.
+    pub(crate) fn with(engine: impl Generate) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut running = Self::at(&folder.path().join("outputs"), Arc::new(engine), Facts::default());
+        running._folder = Some(folder);
+        running
+    }
+
+    /// A server with an engine that takes no time.
+    pub(crate) fn fast() -> Self {
+        Self::with(Fake::default())
+    }
+
+    /// A server on an existing folder.
+    pub(crate) fn at(outputs: &Path, engine: Arc<dyn Generate>, facts: Facts) -> Self {
+        let config = ServerConfig { port: 0, outputs: outputs.to_owned(), ..ServerConfig::default() };
+        let server = Server::bind(config).expect("a port");
+        let address = server.address();
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopping = Arc::clone(&stop);
+        let thread = thread::spawn(move || server.run(engine, facts, stopping));
+        Self { address, outputs: outputs.to_owned(), stop, thread: Some(thread), _folder: None }
+    }
+
+    pub(crate) fn connect(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    pub(crate) fn get(&self, path: &str) -> Reply {
+        self.connect().request("GET", path, &[], b"")
+    }
+
+    pub(crate) fn send(&self, method: &str, path: &str) -> Reply {
+        self.connect().request(method, path, &[], b"")
+    }
+
+    /// Orders a picture with a JSON body.
+    pub(crate) fn post(&self, body: &str) -> Reply {
+        self.connect().request("POST", "/api/v1/generate", &[("Content-Type", "application/json")], body.as_bytes())
+    }
+
+    /// Orders one picture and gives the job's id.
+    pub(crate) fn order(&self, body: &str) -> String {
+        let reply = self.post(body);
+        assert_eq!(reply.status, 202, "{}", reply.text());
+        reply.json()["jobs"][0]["id"].as_str().expect("an id").to_owned()
+    }
+
+    /// Waits until a job is over and gives it.
+    pub(crate) fn finished(&self, id: &str) -> serde_json::Value {
+        self.wait_for(id, &["done", "failed", "cancelled"])
+    }
+
+    /// Waits until a job is in one of the states and gives it.
+    pub(crate) fn wait_for(&self, id: &str, states: &[&str]) -> serde_json::Value {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let job = self.get(&format!("/api/v1/jobs/{id}")).json();
+            if states.iter().any(|state| job["state"] == *state) {
+                return job;
+            }
+            assert!(Instant::now() < deadline, "the job never came to {states:?}: {job}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The names in the folder for pictures, sorted.
+    pub(crate) fn files(&self) -> Vec<String> {
+        let mut names: Vec<String> = fs_err::read_dir(&self.outputs)
+            .expect("a folder")
+            .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    /// Stops the server and waits for it.
+    pub(crate) fn stop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            thread.join().expect("no panic").expect("a clean end");
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.stop.store(true, Ordering::Relaxed);
+        } else {
+            self.stop();
+        }
+    }
+}
