@@ -160,4 +160,19 @@ mod tests {
         assert_eq!(end_of_head(b"GET / HTTP/1.1\n\nx\r\n\r\n", 0), Some(16));
         assert_eq!(end_of_head(b"", 0), None);
     }
+
+    #[test]
+    fn no_wrong_byte_and_no_cut_makes_the_reader_panic() {
+        let text = b"POST /a%20b?c HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\nExpect: 100-continue\r\n\r\n";
+        let mut read = 0;
+        for at in 0..text.len() {
+            for byte in [0, b'\n', b' ', b':', b'9', 0x7f, 0x80, 0xff] {
+                let mut wrong = text.to_vec();
+                wrong[at] = byte;
+                read += usize::from(Head::parse(&wrong).is_ok());
+            }
+            assert!(Head::parse(&text[..at]).is_err());
+        }
+        assert!(read > 0);
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, BufReader};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -79,7 +80,7 @@ impl History {
                             let looks_right = name.to_string_lossy().to_ascii_lowercase().ends_with(".png");
                             let hidden = name.to_string_lossy().starts_with('.');
                             let reason = match store::id_of(&name) {
-                                Some(id) if kind.is_file() => match self.read(id) {
+                                Some(id) if kind.is_file() => match self.read_safely(id) {
                                     Ok(entry) => {
                                         found.push(entry);
                                         continue;
@@ -110,6 +111,11 @@ impl History {
         index.unreadable = unreadable;
         index.ready = true;
         self.scanned.notify_all();
+    }
+
+    /// [`History::read`], also for files that make the PNG reader panic.
+    fn read_safely(&self, id: &str) -> Result<(u64, Picture), String> {
+        catch_unwind(AssertUnwindSafe(|| self.read(id))).unwrap_or_else(|_| Err("the PNG reader gave up".to_owned()))
     }
 
     /// Reads one picture file: seconds of its making and what it says about itself.
@@ -189,8 +195,9 @@ impl History {
             return Err(io::ErrorKind::NotFound.into());
         }
         store::restore(&self.folder, id)?;
-        let (created, picture) =
-            self.read(id).map_err(|why| io::Error::new(io::ErrorKind::InvalidData, format!("`{id}.png`: {why}")))?;
+        let (created, picture) = self
+            .read_safely(id)
+            .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, format!("`{id}.png`: {why}")))?;
         index.insert(created, picture.clone());
         self.events.emit("picture", &picture);
         Ok(picture)

@@ -1,15 +1,11 @@
 //! Clients that break the rules, and a system that runs out of things.
 
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use server::{Facts, Server, ServerConfig};
+use server::Facts;
 
-use crate::client::Client;
 use crate::fake::Fake;
 use crate::running::Running;
 
@@ -216,65 +212,4 @@ fn a_head_that_never_ends_is_cut_off() {
     client.send(b"GET / HT");
     assert_eq!(client.reply(false).refusal(), (408, "too_slow".to_owned()));
     assert!(started.elapsed() < Duration::from_secs(13), "{:?}", started.elapsed());
-}
-
-/// The server of the next test, alone in its process; does nothing in an ordinary run.
-#[test]
-fn alone_with_few_descriptors() {
-    let Some(outputs) = std::env::var_os("FIELDFORGE_TEST_OUTPUTS") else { return };
-    let config = ServerConfig { port: 0, outputs: outputs.into(), ..ServerConfig::default() };
-    let outputs = config.outputs.clone();
-    let server = Server::bind(config).expect("a port");
-    fs_err::write(outputs.join("port.part"), server.address().to_string()).expect("written");
-    fs_err::rename(outputs.join("port.part"), outputs.join("port")).expect("renamed");
-    let stop = Arc::new(AtomicBool::new(false));
-    let ending = Arc::clone(&stop);
-    thread::spawn(move || {
-        // The parent ends this process; without one it ends by itself.
-        thread::sleep(Duration::from_secs(60));
-        ending.store(true, std::sync::atomic::Ordering::Relaxed);
-    });
-    server.run(Arc::new(Fake::default()), Facts::default(), stop).expect("a clean end");
-}
-
-struct Alone(Child);
-
-impl Drop for Alone {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-#[cfg(unix)]
-#[test]
-fn the_server_comes_back_after_running_out_of_descriptors() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let program = std::env::current_exe().expect("a name");
-    let child = Command::new("sh")
-        .args(["-c", "ulimit -n 40 && exec \"$0\" --exact hostile::alone_with_few_descriptors"])
-        .arg(program)
-        .env("FIELDFORGE_TEST_OUTPUTS", folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("a shell");
-    let _alone = Alone(child);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    let address = loop {
-        if let Ok(address) = fs_err::read_to_string(folder.path().join("port")) {
-            break address.parse().expect("an address");
-        }
-        assert!(Instant::now() < deadline, "the server never listened");
-        thread::sleep(Duration::from_millis(20));
-    };
-    assert_eq!(Client::connect(address).request("GET", "/api/v1/healthz", &[], b"").status, 200);
-    // Each connection costs two descriptors: some of these find none.
-    let crowd: Vec<TcpStream> = (0..60).filter_map(|_| TcpStream::connect(address).ok()).collect();
-    assert!(crowd.len() > 20);
-    thread::sleep(Duration::from_millis(500));
-    drop(crowd);
-    let started = Instant::now();
-    assert_eq!(Client::connect(address).request("GET", "/api/v1/healthz", &[], b"").status, 200);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
 }

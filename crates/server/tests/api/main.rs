@@ -4,6 +4,7 @@ mod client;
 mod fake;
 mod running;
 
+mod alone;
 mod generation;
 mod history;
 mod hostile;

@@ -103,3 +103,41 @@ fn stopping_ends_everything_soon() {
     });
     assert!(server.is_ok(), "the port is free again: {server:?}");
 }
+
+/// The files of the page's build output, if there is one.
+fn built_page() -> Vec<(String, Vec<u8>)> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../frontend/dist");
+    let mut folders = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs_err::read_dir(folder).into_iter().flatten() {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(&root).expect("below the root").to_string_lossy().replace('\\', "/");
+                files.push((name, fs_err::read(&path).expect("readable")));
+            }
+        }
+    }
+    files
+}
+
+#[test]
+fn every_file_of_the_built_page_is_served_as_it_is() {
+    let running = Running::fast();
+    for (name, bytes) in built_page() {
+        let reply = running.get(&format!("/{name}"));
+        assert_eq!((reply.status, reply.body == bytes), (200, true), "{name}");
+        let kind = reply.header("content-type").expect("a type");
+        assert_ne!(kind, "application/octet-stream", "{name}");
+        let cache = reply.header("cache-control").expect("a rule");
+        assert_eq!(cache.contains("immutable"), name.starts_with("assets/"), "{name}");
+        let etag = reply.header("etag").expect("a tag").to_owned();
+        let again = running.connect().request("GET", &format!("/{name}"), &[("If-None-Match", &etag)], b"");
+        assert_eq!((again.status, again.body.len()), (304, 0), "{name}");
+        if name == "index.html" {
+            assert_eq!(running.get("/").body, bytes);
+        }
+    }
+}
