@@ -61,10 +61,6 @@ impl Model {
 
     /// Draws a picture. `on_step` is called after each step and may end the generation with `Break`.
     ///
-    /// The noise comes from torch's CPU generator: first the latent `[1, 4, height / 8, width / 8]`, then, for `Euler a`,
-    /// that of each step from the same generator, as AUTOMATIC1111 does with "RNG: CPU". (ComfyUI draws the later
-    /// noise from a second generator seeded with `seed + 1`.)
-    ///
     /// # Errors
     /// [`EngineError::Setting`] for settings out of bounds, [`EngineError::Cancelled`] after a `Break`,
     /// [`EngineError::NotANumber`] when the model breaks down.
@@ -73,8 +69,33 @@ impl Model {
         settings: &GenerateSettings,
         on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
     ) -> Result<Picture, EngineError> {
+        let latent = self.sample(settings, on_step)?;
+        self.decode(&latent, LatentSize::of(settings))
+    }
+
+    /// The latent that [`Model::generate`] decodes.
+    ///
+    /// # Shapes
+    /// - result: `[1, 4, height / 8, width / 8]`, scaled to unit variance
+    ///
+    /// # Errors
+    /// As [`Model::generate`].
+    pub fn latent(&self, settings: &GenerateSettings) -> Result<Tensor, EngineError> {
+        let latent = self.sample(settings, &mut |_| ControlFlow::Continue(()))?;
+        let size = LatentSize::of(settings);
+        Ok(Tensor::from_vec(latent, (1, LATENT_CHANNELS, size.height, size.width), &Device::Cpu)?)
+    }
+
+    /// The noise comes from torch's CPU generator: first the latent `[1, 4, height / 8, width / 8]`, then, for `Euler a`,
+    /// that of each step from the same generator, as AUTOMATIC1111 does with "RNG: CPU" (and ComfyUI did at first; it
+    /// now draws the later noise from a second generator seeded with `seed + 1` when the latent is on the CPU).
+    fn sample(
+        &self,
+        settings: &GenerateSettings,
+        on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
+    ) -> Result<Vec<f32>, EngineError> {
         settings.check()?;
-        let size = LatentSize { height: settings.height as usize / 8, width: settings.width as usize / 8 };
+        let size = LatentSize::of(settings);
         let mut generator = TorchGenerator::new(settings.seed);
         let noise = generator.normal(size.elements());
         let mut prompts = vec![settings.prompt.as_str()];
@@ -82,9 +103,9 @@ impl Model {
             prompts.push(&settings.negative_prompt);
         }
         let context = self.encode(&prompts)?;
-        let mut run = Run { model: self, context, cfg_scale: settings.cfg_scale, size, generator, on_step };
-        let latent = sample(settings.sampler, settings.steps as usize, &noise, &mut run)?;
-        self.decode(&latent, size)
+        let cfg_scale = settings.cfg_scale;
+        let mut run = Run { model: self, context, cfg_scale, size, generator, on_step };
+        sample(settings.sampler, settings.steps as usize, &noise, &mut run)
     }
 
     /// Token ids of a prompt, always 77.
@@ -151,6 +172,10 @@ pub(crate) struct LatentSize {
 }
 
 impl LatentSize {
+    fn of(settings: &GenerateSettings) -> Self {
+        Self { height: settings.height as usize / 8, width: settings.width as usize / 8 }
+    }
+
     pub(crate) fn elements(self) -> usize {
         LATENT_CHANNELS * self.height * self.width
     }

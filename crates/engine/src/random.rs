@@ -11,7 +11,7 @@ const BLOCK: usize = 16;
 /// A seed thus means the noise that `torch.randn` draws for it on the CPU, as AUTOMATIC1111 (with its setting "RNG:
 /// CPU") and ComfyUI use it. Like torch, it looks only at the lower 32 bits of the seed.
 ///
-/// Checked against torch 2.15 by `tests/random.rs`; where torch computes logarithm, sine and cosine with its own
+/// Checked against torch 2.15 by `tests/reference/random.rs`; where torch computes logarithm, sine and cosine with its own
 /// AVX2 routines, so does this, operation by operation, on every CPU.
 pub struct TorchGenerator {
     state: [u32; STATE],
@@ -124,18 +124,17 @@ fn log(x: f32) -> f32 {
     let square = m * m;
     let coefficients = [
         -1.151_461_03e-1,
-        1.167_699_9e-1,
+        1.167_699_84e-1,
         -1.242_014_1e-1,
         1.424_932_3e-1,
         -1.666_805_8e-1,
-        2.000_071_5e-1,
+        2.000_071_4e-1,
         -2.499_999_4e-1,
         3.333_333_1e-1,
     ];
     let p = coefficients.iter().fold(7.037_683_6e-2_f32, |p, &c| p.mul_add(m, c));
     let p = p * m;
-    let p = p * square;
-    let p = exponent.mul_add(-2.121_944_4e-4, p);
+    let p = p.mul_add(square, exponent * -2.121_944_4e-4);
     let p = (-square).mul_add(0.5, p);
     exponent.mul_add(0.693_359_375, m + p)
 }

@@ -260,7 +260,7 @@ mod tests {
             )
         };
         let cases = [
-            (tensor("[0,4]"), 3, "is truncated: its header describes 65 bytes, the file has 64"),
+            (tensor("[0,4]"), 3, "is truncated: its header describes 66 bytes, the file has 65"),
             (tensor("[0,4]"), 5, "1 bytes at the end of the file belong to no tensor"),
             (tensor("[0,5]"), 5, "tensor `a` needs 4 bytes but claims the range 0..5"),
             (tensor("[4,0]"), 4, "tensor `a` needs 4 bytes but claims the range 4..0"),

@@ -13,7 +13,7 @@ pub(crate) fn exp(x: f32) -> f32 {
     let r = clamped - exponent * 0.693_359_4;
     let r = r - exponent * -2.121_944_4e-4;
     let mut p = 1.987_569_1e-4_f32;
-    p = p * r + 1.398_2e-3;
+    p = p * r + 1.398_199_9e-3;
     p = p * r + 8.333_452e-3;
     p = p * r + 4.166_579_6e-2;
     p = p * r + 1.666_666_5e-1;

@@ -1,0 +1,7 @@
+//! The engine against diffusers, transformers and torch: the numbers in `tests/golden/` are made by
+//! `scripts/reference/make_goldens.py`.
+
+mod random;
+mod spark;
+mod support;
+mod tiny;

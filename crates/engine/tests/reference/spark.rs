@@ -1,0 +1,147 @@
+//! The built-in model against diffusers in float32.
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use candle_core::{Device, Tensor};
+use engine::{EngineError, GenerateSettings, Model, Sampler};
+
+use crate::support::{Golden, assert_close};
+
+fn path() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/spark/spark.safetensors")
+}
+
+static MODEL: LazyLock<Model> = LazyLock::new(|| Model::open(&path()).expect("spark"));
+static GOLDEN: LazyLock<Golden> = LazyLock::new(|| Golden::load("spark"));
+
+/// The settings of the golden latents.
+fn settings(sampler: Sampler) -> GenerateSettings {
+    GenerateSettings {
+        prompt: "a red apple".to_owned(),
+        steps: 8,
+        cfg_scale: 5.0,
+        seed: 42,
+        sampler,
+        ..GenerateSettings::recommended(MODEL.info())
+    }
+}
+
+#[test]
+fn the_file_tells_what_it_is() {
+    let info = MODEL.info();
+    assert_eq!((info.name.as_str(), info.family.as_str(), info.parameters), ("spark", "sd1", 8_683_691));
+    assert_eq!((info.width, info.height, info.steps, info.sampler), (64, 64, 20, Sampler::Euler));
+    let found = engine::checkpoint::inspect(&path()).expect("sound");
+    assert_eq!((found.family.to_string().as_str(), found.parameters), ("sd1", 8_683_691));
+}
+
+#[test]
+fn text_encoder_equals_transformers() {
+    let found = MODEL.encode(&["a red apple", ""]).expect("hidden states");
+    assert_close("spark text encoder", &found, GOLDEN.get("context"), 1e-5);
+}
+
+#[test]
+fn unet_equals_diffusers() {
+    let context = GOLDEN.get("context");
+    let first = context.narrow(0, 0, 1).and_then(|context| context.contiguous()).expect("one prompt");
+    for timestep in ["981.0", "500.5", "1.0"] {
+        let found = MODEL.predict_noise(GOLDEN.get("noise"), timestep.parse().expect("a number"), &first);
+        let name = format!("unet.{timestep}");
+        assert_close(&format!("spark {name}"), &found.expect("noise"), GOLDEN.get(&name), 1e-5);
+    }
+    // a batch of two, and sides that are no multiple of the network's
+    let found = MODEL.predict_noise(GOLDEN.get("wide"), 250.0, context).expect("noise");
+    assert_close("spark unet.wide", &found, GOLDEN.get("unet.wide"), 1e-5);
+}
+
+#[test]
+fn decoder_equals_diffusers() {
+    let found = MODEL.decode_latent(GOLDEN.get("latent.Euler")).expect("a picture");
+    assert_close("spark decoder", &found, GOLDEN.get("picture"), 1e-5);
+}
+
+#[test]
+fn samplers_equal_k_diffusion_and_diffusers() {
+    for sampler in Sampler::ALL {
+        let found = MODEL.latent(&settings(sampler)).expect("a latent");
+        assert_close(&format!("spark {sampler}"), &found, GOLDEN.get(&format!("latent.{sampler}")), 1e-4);
+    }
+}
+
+#[test]
+fn the_picture_is_the_same_every_time_and_for_every_number_of_threads() {
+    let draw = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+        pool.install(|| MODEL.generate(&settings(Sampler::EulerA), &mut |_| ControlFlow::Continue(())))
+            .expect("a picture")
+    };
+    let first = draw(1);
+    for threads in [1, 2, 3, 8] {
+        assert!(draw(threads) == first, "{threads} threads draw another picture");
+    }
+}
+
+#[test]
+fn a_mapped_file_and_bytes_in_memory_are_the_same_model() {
+    let bytes: &'static [u8] = fs_err::read(path()).expect("spark").leak();
+    let model = Model::from_static("spark", bytes).expect("spark");
+    assert_eq!(model.info(), MODEL.info());
+    let settings = GenerateSettings { steps: 2, ..settings(Sampler::Euler) };
+    let draw = |model: &Model| model.generate(&settings, &mut |_| ControlFlow::Continue(())).expect("a picture");
+    assert_eq!(draw(&model).rgb, draw(&MODEL).rgb);
+}
+
+#[test]
+fn steps_are_counted_previewed_and_can_be_stopped() {
+    let mut seen = Vec::new();
+    let result = MODEL.generate(&settings(Sampler::DpmPp2mKarras), &mut |step| {
+        let preview = step.preview().expect("a preview");
+        seen.push((step.step, step.steps, preview.width, preview.height));
+        if step.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(result, Err(EngineError::Cancelled)));
+    assert_eq!(seen, [(1, 8, 64, 64), (2, 8, 64, 64), (3, 8, 64, 64)]);
+}
+
+#[test]
+fn the_last_preview_is_the_picture() {
+    let mut last = None;
+    let picture = MODEL.generate(&settings(Sampler::Euler), &mut |step| {
+        last = step.preview();
+        ControlFlow::Continue(())
+    });
+    let likeness = picture.expect("a picture").psnr(&last.expect("a preview")).expect("one size");
+    assert!(likeness > 45.0, "{likeness} dB");
+}
+
+#[test]
+fn large_latents_have_rough_previews_and_odd_sizes_work() {
+    let settings = GenerateSettings { width: 136, height: 72, steps: 1, ..settings(Sampler::Euler) };
+    let mut size = None;
+    let picture = MODEL.generate(&settings, &mut |step| {
+        size = step.preview().map(|preview| (preview.width, preview.height));
+        ControlFlow::Continue(())
+    });
+    assert_eq!(size, Some((17, 9)));
+    assert_eq!(picture.map(|picture| (picture.width, picture.height)).ok(), Some((136, 72)));
+}
+
+#[test]
+fn without_guidance_the_negative_prompt_does_not_count() {
+    let plain = GenerateSettings { cfg_scale: 1.0, steps: 2, ..settings(Sampler::Euler) };
+    let negative = GenerateSettings { negative_prompt: "a banana".to_owned(), ..plain.clone() };
+    let guided = GenerateSettings { cfg_scale: 5.0, ..negative.clone() };
+    let latent = |settings: &GenerateSettings| crate::support::values(&MODEL.latent(settings).expect("a latent"));
+    assert_eq!(latent(&plain), latent(&negative));
+    assert_ne!(latent(&plain), latent(&guided));
+}
+
+#[test]
+fn wrong_shapes_are_errors() {
+    let narrow = Tensor::zeros((1, 3, 8, 8), candle_core::DType::F32, &Device::Cpu).expect("a tensor");
+    let error = MODEL.predict_noise(&narrow, 1.0, GOLDEN.get("context")).expect_err("three channels");
+    assert!(matches!(error, EngineError::Compute(_)), "{error}");
+}

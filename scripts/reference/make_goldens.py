@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Makes every golden file of crates/engine/tests/golden/ anew: `python scripts/reference/make_goldens.py`."""
+
+import json
+import pathlib
+import tempfile
+
+import torch
+from safetensors.torch import save_file
+
+import models
+import sampling
+import tokens
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "crates/engine/tests/golden"
+SPARK = ROOT / "models/spark"
+PROMPT, SEED, STEPS, SCALE = "a red apple", 42, 8, 5.0
+
+
+def write(name, tensors):
+    save_file({key: value.contiguous().clone() for key, value in tensors.items()}, GOLDEN / f"{name}.safetensors")
+    print(f"{name}: {sum(value.numel() for value in tensors.values())} numbers")
+
+
+def random():
+    """torch.randn: every path of it, and what a second call of the same generator gives."""
+    tensors = {}
+    for seed, counts in [
+        (0, (16384, 256)),
+        (1, (1, 3, 15)),
+        (42, (16, 17, 31, 100)),
+        (2**32 - 1, (300, 5)),
+        (2**40 + 7, (64,)),
+        (7, (5, 20, 4)),
+    ]:
+        generator = torch.Generator().manual_seed(seed)
+        for call, count in enumerate(counts):
+            tensors[f"{seed}.{call}"] = torch.randn(count, generator=generator)
+    many = torch.randn(2_000_003, generator=torch.Generator().manual_seed(123)).view(torch.int32).to(torch.int64)
+    odd = torch.arange(many.numel()) * 2 + 1
+    tensors["checksum"] = ((many & 0xFFFFFFFF) * odd).sum().reshape(1)  # wraps around
+    write("random", tensors)
+
+
+def token_ids():
+    with tempfile.TemporaryDirectory() as folder:
+        clip = tokens.clip(pathlib.Path(folder))
+        spark = tokens.spark(SPARK)
+        rows = [{"prompt": p, "clip": clip(p), "spark": spark(p)} for p in tokens.PROMPTS]
+    lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (GOLDEN / "tokens.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def spark():
+    unet, vae, clip = models.spark(SPARK)
+    ids = tokens.spark(SPARK)
+    context, empty = (clip(torch.tensor([ids(p)])).last_hidden_state for p in (PROMPT, ""))
+    generator = torch.Generator().manual_seed(SEED)
+    noise = torch.randn(1, 4, 8, 8, generator=generator)
+    wide = torch.randn(2, 4, 7, 12, generator=generator)
+    tensors = {"context": torch.cat([context, empty]), "noise": noise, "wide": wide}
+    for timestep in (981.0, 500.5, 1.0):
+        tensors[f"unet.{timestep}"] = unet(noise, timestep, context).sample
+    tensors["unet.wide"] = unet(wide, 250.0, torch.cat([context, empty])).sample
+    for name, sampler in sampling.ALL.items():
+        generator = torch.Generator().manual_seed(SEED)
+        first = torch.randn(1, 4, 8, 8, generator=generator)
+        draw = lambda: torch.randn(1, 4, 8, 8, generator=generator)
+        tensors[f"latent.{name}"] = sampler(sampling.Guided(unet, context, empty, SCALE), first, STEPS, draw)
+    tensors["picture"] = vae.decode(tensors["latent.Euler"] / 0.18215).sample
+    write("spark", tensors)
+
+
+def tiny():
+    unet, vae, clip = models.tiny()
+    made = models.fill_procedurally(unet, vae, clip)
+    lines = [f"{name} {','.join(map(str, tensor.shape))}" for name, tensor in sorted(made.items())]
+    (GOLDEN / "tiny.tensors.txt").write_text("\n".join(lines) + "\n")
+    with tempfile.TemporaryDirectory() as folder:
+        ids = tokens.clip(pathlib.Path(folder))(tokens.PROMPTS[3])
+    context = clip(torch.tensor([ids])).last_hidden_state
+    generator = torch.Generator().manual_seed(SEED)
+    noise, odd = torch.randn(1, 4, 16, 16, generator=generator), torch.randn(1, 4, 9, 13, generator=generator)
+    tensors = {"context": context, "noise": noise, "odd": odd}
+    tensors["unet.981.0"] = unet(noise, 981.0, context).sample
+    tensors["unet.33.0"] = unet(noise, 33.0, context).sample
+    tensors["unet.odd"] = unet(odd, 500.0, context).sample
+    tensors["picture"] = vae.decode(noise[:, :, :8, :8] / 0.18215).sample
+    write("tiny", tensors)
+
+
+if __name__ == "__main__":
+    GOLDEN.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(0)
+    with torch.no_grad():
+        random()
+        token_ids()
+        spark()
+        tiny()
