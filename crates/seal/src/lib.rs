@@ -22,12 +22,22 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
+//! # Order
+//! Create the folders of the rules, bind the listener, start the browser, then seal, and only
+//! then start threads: Landlock holds the calling thread and those that come after it (the filter
+//! reaches all). No `File`, pipe, socket or io_uring may be alive across the call, because every
+//! descriptor above 2 that is not kept is closed behind its owner's back.
+//!
 //! # What stops working
-//! Sealing cannot be undone, and threads and children inherit it. Afterwards there is no name
-//! lookup, no new socket, no program to start, no file outside the rules; `/proc/self` stays
-//! readable. Every descriptor above 2 that was not kept is closed behind its owner's back, so no
-//! `File`, pipe or socket may be alive across the call. Threads, `mmap`, `getrandom`, clocks and
-//! reading and writing inside the rules work as before.
+//! Sealing cannot be undone, and threads inherit it. Afterwards there is no name lookup, no new
+//! socket, no program to start, no file outside the rules (`/tmp`, `/etc/localtime` and the
+//! program's own file among them), no link, pipe or device to be made, and on the server no socket
+//! option but those of `SOL_SOCKET` and `TCP_NODELAY`. Threads, `mmap`, `getrandom`, clocks,
+//! `/proc/self`, and reading, writing, renaming and syncing inside the rules work as before.
+//!
+//! # What it does not cover
+//! Another program of the same user that fetches a file from an allowed folder and sends it on,
+//! and a network socket given to [`isolate_keeping`]: what the caller keeps open can be written to.
 
 mod canary;
 mod error;

@@ -13,6 +13,8 @@ mod outer;
 mod parent;
 #[cfg(target_os = "linux")]
 mod served;
+#[cfg(target_os = "linux")]
+mod work;
 
 #[cfg(target_os = "linux")]
 fn main() -> std::process::ExitCode {

@@ -1,8 +1,9 @@
 //! A sealed tiny_http server: it answers, streams events, and cannot call out.
 
-use crate::child::{Findings, ordinary_work, rules, thread_states};
+use crate::child::{Findings, rules, thread_states};
 use crate::outer::surround;
 use crate::parent::{Case, User, command, findings, for_users, room};
+use crate::work::ordinary_work;
 use libtest_mimic::{Failed, Trial};
 use seal::{Canary, Level, Mechanism};
 use std::io::{BufRead, BufReader, Read, Write};
