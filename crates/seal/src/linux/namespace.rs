@@ -23,7 +23,7 @@ fn unshare_network(rules: &FileRules) -> Result<String, String> {
     let plain = || {
         unshare(libc::CLONE_NEWNET)
             .map(|()| "unshare(NEWNET)".to_owned())
-            .map_err(|error| format!("unshare(NEWNET): {}", explain::namespace_refusal(&error)))
+            .map_err(|error| format!("unshare(NEWNET): {}", explain::error(&error)))
     };
     let with_user = || match unshare(libc::CLONE_NEWUSER | libc::CLONE_NEWNET) {
         Ok(()) => Ok(match write_maps(user, group) {
@@ -32,14 +32,11 @@ fn unshare_network(rules: &FileRules) -> Result<String, String> {
         }),
         Err(error) => Err(format!("unshare(NEWUSER, NEWNET): {}", explain::namespace_refusal(&error))),
     };
-    if user != 0 {
-        return with_user();
-    }
     // A user namespace takes root's right to write where someone else is the owner.
-    if rules_belong_to_root(rules) {
-        with_user().or_else(|first| plain().map_err(|second| format!("{first}; {second}")))
+    if user == 0 && !rules_belong_to_root(rules) {
+        plain().or_else(|first| with_user().map_err(|second| format!("{second}; {first}")))
     } else {
-        plain().or_else(|first| with_user().map_err(|second| format!("{first}; {second}")))
+        with_user().or_else(|first| plain().map_err(|second| format!("{first}; {second}")))
     }
 }
 
