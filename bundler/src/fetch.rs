@@ -1,0 +1,318 @@
+//! From a plan to verified files.
+
+use crate::cache::{Cache, digest_of};
+use crate::download::{Downloader, Wanted};
+use crate::gate::Gate;
+use crate::local_files::LocalFiles;
+use crate::offer::{self, Offer};
+use crate::partial::Partial;
+use crate::progress::Progress;
+use crate::sniff::{self, Meant};
+use crate::web::Web;
+use crate::{
+    BundlePlan, Content, FetchError, FetchOptions, Fetched, FetchedFile, FileFailure, PlannedComponent, PlannedFile,
+    Tried, Trouble,
+};
+use manifest::{Confirmation, Event, Lock, LockedComponent, LockedFile, Reporter, Sha256, Source};
+use std::io::Read;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// How many files are worked on at a time.
+const FILES_AT_A_TIME: usize = 4;
+/// How many segments may be on their way or not yet journalled: what a kill costs at most, in MiB.
+const OUTSTANDING: usize = 8;
+
+/// Carries a plan out: every file ends up verified, on disk or in memory.
+///
+/// For each file in turn: built in → cache → hand-carried (`from`) → its sources, best first; the digest decides.
+/// Files that arrived stay in the cache when another one fails, and a half-fetched file goes on where it stopped.
+///
+/// # Errors
+/// When a file cannot be had from any source (all such files are reported together), or the cache cannot be used or is
+/// too small.
+pub fn fetch(plan: &BundlePlan, options: &FetchOptions, reporter: &dyn Reporter) -> Result<Fetched, FetchError> {
+    let cache = Cache::open(&options.cache)?;
+    let local = LocalFiles::list(&options.from)?;
+    let credentials = options.tokens.credentials().iter().chain(&options.endpoints.credentials).cloned().collect();
+    let web = Web::new(options.ca_file.as_deref(), credentials, options.timeouts)?;
+    check_space(plan, &cache)?;
+    let parallel = options.parallel.clamp(1, OUTSTANDING);
+    let job = Job {
+        plan,
+        options,
+        reporter,
+        cache: &cache,
+        local: &local,
+        downloader: Downloader {
+            web: &web,
+            connections: Gate::new(parallel),
+            outstanding: Gate::new(OUTSTANDING),
+            parallel,
+            timeouts: options.timeouts,
+            stop: AtomicBool::new(false),
+        },
+    };
+    let files: Vec<(&PlannedComponent, &PlannedFile)> = plan.files().collect();
+    let results: Vec<Mutex<Option<Result<FetchedFile, FileFailure>>>> =
+        files.iter().map(|_| Mutex::new(None)).collect();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..FILES_AT_A_TIME.min(files.len()) {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let (Some((component, file)), Some(place)) = (files.get(index), results.get(index)) else { return };
+                    let result = job.file(component, file);
+                    *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
+                }
+            });
+        }
+    });
+    let mut fetched = Vec::new();
+    let mut failures = Vec::new();
+    for result in results {
+        match result.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(Ok(file)) => fetched.push(file),
+            Some(Err(failure)) => failures.push(failure),
+            None => {}
+        }
+    }
+    if !failures.is_empty() {
+        return Err(FetchError::Failed(failures));
+    }
+    Ok(Fetched { lock: lock(plan, &fetched), files: fetched })
+}
+
+fn lock(plan: &BundlePlan, fetched: &[FetchedFile]) -> Lock {
+    let components = plan.components.iter().map(|planned| {
+        let component = planned.component.clone();
+        let own = fetched.iter().filter(|file| file.component == component.id);
+        LockedComponent {
+            id: component.id.clone(),
+            kind: component.kind,
+            family: component.family,
+            title: component.title,
+            licence: component.licence,
+            sources: component.sources,
+            settings: component.settings,
+            files: own.map(|file| file.file.clone()).collect(),
+        }
+    });
+    Lock { format: Lock::FORMAT, request: plan.request, components: components.collect() }
+}
+
+/// Refuses before the first byte when what is known to come does not fit.
+fn check_space(plan: &BundlePlan, cache: &Cache) -> Result<(), FetchError> {
+    let missing = plan.files().filter(|(planned, file)| {
+        let here = planned.component.sources.iter().any(|source| matches!(source, Source::File { .. }));
+        file.builtin.is_none() && !here && !file.sha256.is_some_and(|sha256| cache.has(sha256))
+    });
+    let needed = missing.filter_map(|(_, file)| file.size).fold(0, u64::saturating_add);
+    if needed == 0 {
+        return Ok(());
+    }
+    // Unfinished files are whole already as far as their length goes, but may be sparse: count them as missing.
+    let free = fs4::available_space(cache.folder())
+        .map_err(|reason| FetchError::Cache { folder: cache.folder().to_path_buf(), reason })?;
+    match needed > free {
+        true => Err(FetchError::NoSpace { folder: cache.folder().to_path_buf(), needed, free }),
+        false => Ok(()),
+    }
+}
+
+/// Everything that the work on one file needs.
+struct Job<'a> {
+    plan: &'a BundlePlan,
+    options: &'a FetchOptions,
+    reporter: &'a dyn Reporter,
+    cache: &'a Cache,
+    local: &'a LocalFiles,
+    downloader: Downloader<'a>,
+}
+
+/// A file that was found: where, and who vouches for it.
+struct Found {
+    content: Content,
+    size: u64,
+    sha256: Sha256,
+    confirmed: Confirmation,
+}
+
+impl Job<'_> {
+    fn file(&self, planned: &PlannedComponent, file: &PlannedFile) -> Result<FetchedFile, FileFailure> {
+        let task = file.path.file_name();
+        let progress = Progress::start(self.reporter, task, file.size);
+        match self.find(planned, file, &progress) {
+            Ok(found) => {
+                progress.end(found.size);
+                Ok(FetchedFile {
+                    component: planned.component.id.clone(),
+                    file: LockedFile {
+                        path: file.path.clone(),
+                        size: found.size,
+                        sha256: found.sha256,
+                        confirmed: found.confirmed,
+                    },
+                    content: found.content,
+                })
+            }
+            Err(tried) => {
+                if tried.iter().any(|tried| tried.trouble.is_ours()) {
+                    self.downloader.stop.store(true, Ordering::Relaxed);
+                }
+                let last = tried.last().map(|tried| tried.trouble.to_string()).unwrap_or_default();
+                self.reporter.event(&Event::Warning { text: &format!("{task} could not be fetched: {last}") });
+                Err(FileFailure { component: planned.component.id.clone(), path: file.path.clone(), tried })
+            }
+        }
+    }
+
+    fn find(
+        &self,
+        planned: &PlannedComponent,
+        file: &PlannedFile,
+        progress: &Progress<'_>,
+    ) -> Result<Found, Vec<Tried>> {
+        if let Some(bytes) = file.builtin {
+            let sha256 = file.sha256.unwrap_or_else(|| Sha256::of(bytes));
+            let size = bytes.len() as u64;
+            return Ok(Found { content: Content::Memory(bytes), size, sha256, confirmed: file.confirmed });
+        }
+        let sources = &planned.component.sources;
+        let meant = Meant::of(planned.component.kind.is_weights(), file.path.file_name());
+        let first = sources.first().cloned().unwrap_or(Source::Builtin { name: file.path.to_string() });
+        match self.nearby(file, meant) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
+            Err(trouble) => return Err(vec![Tried { source: first, trouble }]),
+        }
+        let mut tried = Vec::new();
+        for source in sources {
+            match self.source(source, file, meant, progress) {
+                Ok(found) => return Ok(found),
+                Err(trouble) => {
+                    let ours = trouble.is_ours();
+                    if sources.len() > 1 {
+                        progress.note(&format!("{source}: {trouble}"));
+                    }
+                    tried.push(Tried { source: source.clone(), trouble });
+                    if ours {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(tried)
+    }
+
+    /// The cache, and the files that somebody carried here.
+    fn nearby(&self, file: &PlannedFile, meant: Meant) -> Result<Option<Found>, Trouble> {
+        let Some(sha256) = file.sha256 else { return Ok(None) };
+        let found = match self.cache.get(sha256)? {
+            Some(found) => Some(found),
+            None => self.local.find(sha256, file.size)?,
+        };
+        let Some((path, size)) = found else { return Ok(None) };
+        check_start(&path, size, meant)?;
+        Ok(Some(Found { content: Content::Disk(path), size, sha256, confirmed: file.confirmed }))
+    }
+
+    fn source(
+        &self,
+        source: &Source,
+        file: &PlannedFile,
+        meant: Meant,
+        progress: &Progress<'_>,
+    ) -> Result<Found, Trouble> {
+        match source {
+            Source::File { path } => return self.local_file(path, file, meant),
+            Source::Builtin { .. } => return Err(Trouble::NoBuiltin),
+            _ if self.options.offline => return Err(Trouble::Offline),
+            _ => {}
+        }
+        let mut offer = self.offer(source, file, progress)?;
+        offer.size = file.size.or(offer.size);
+        if offer.confirmed == Confirmation::Stated {
+            offer.confirmed = file.confirmed;
+        }
+        if offer.confirmed == Confirmation::FirstUse && file.sha256.is_none() && !self.plan.trust_on_first_use {
+            return Err(Trouble::Unconfirmed);
+        }
+        let name = source_name(source, &offer);
+        let known = offer.digests.sha256.or_else(|| self.cache.known(&name));
+        if let Some(sha256) = known
+            && let Some((path, size)) = self.cache.get(sha256)?
+        {
+            check_start(&path, size, meant)?;
+            return Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed });
+        }
+        self.download(&offer, &name, meant, progress)
+    }
+
+    /// Asks what the source offers, patiently.
+    fn offer(&self, source: &Source, file: &PlannedFile, progress: &Progress<'_>) -> Result<Offer, Trouble> {
+        let mut tries = 0;
+        loop {
+            match offer::offer(source, file.sha256, self.downloader.web, &self.options.endpoints) {
+                Err(trouble) if trouble.is_passing() => {
+                    tries += 1;
+                    if tries >= self.options.timeouts.tries {
+                        return Err(trouble);
+                    }
+                    progress.note(&format!("asked again, because {trouble}"));
+                    self.downloader.pause(tries, &trouble)?;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn download(&self, offer: &Offer, name: &str, meant: Meant, progress: &Progress<'_>) -> Result<Found, Trouble> {
+        let key = offer.digests.sha256.unwrap_or_else(|| Sha256::of(name.as_bytes())).to_string();
+        let waiting = || progress.note("another fieldforge is fetching it; waiting");
+        let partial = Partial::open(&self.cache.partial(), &key, waiting)?;
+        // Whoever held the file before may have finished it.
+        let known = offer.digests.sha256.or_else(|| self.cache.known(name));
+        if let Some(sha256) = known
+            && let Some((path, size)) = self.cache.get(sha256)?
+        {
+            return Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed });
+        }
+        let wanted = Wanted { offer, source: name, meant, progress };
+        let (sha256, size) = self.downloader.download(&wanted, &partial)?;
+        let path = self.cache.keep(partial.path(), sha256)?;
+        if offer.digests.sha256.is_none() {
+            self.cache.remember(name, sha256)?;
+        }
+        partial.finished()?;
+        Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed })
+    }
+
+    /// A file of this machine: read where it is, verified, never changed.
+    fn local_file(&self, path: &str, file: &PlannedFile, meant: Meant) -> Result<Found, Trouble> {
+        let path = self.plan.request_folder.join(path);
+        if !path.is_file() {
+            return Err(Trouble::NoFile(path.display().to_string()));
+        }
+        let (sha256, size) = digest_of(&path)?;
+        check_start(&path, size, meant)?;
+        if let Some(expected) = file.sha256.filter(|expected| *expected != sha256) {
+            return Err(Trouble::wrong_sha256(expected, sha256));
+        }
+        Ok(Found { content: Content::Disk(path), size, sha256, confirmed: file.confirmed })
+    }
+}
+
+/// What names a source in the journal and among the known ones.
+fn source_name(source: &Source, offer: &Offer) -> String {
+    let digest = offer.digests.sha512.as_deref().or(offer.digests.sha1.as_deref()).map(offer::hex).unwrap_or_default();
+    format!("{} {digest}", serde_json::to_string(source).unwrap_or_else(|_| source.to_string()))
+}
+
+fn check_start(path: &Path, size: u64, meant: Meant) -> Result<(), Trouble> {
+    let mut start = Vec::new();
+    fs_err::File::open(path)?.take(sniff::ENOUGH as u64).read_to_end(&mut start)?;
+    sniff::check(&start, Some(size), meant)
+}

@@ -1,0 +1,71 @@
+//! Files that somebody carried here by hand, found by their content.
+
+use crate::FetchError;
+use crate::cache::digest_of;
+use manifest::Sha256;
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+/// Every file below some folders. Nothing is ever changed there.
+#[derive(Debug, Default)]
+pub(crate) struct LocalFiles {
+    files: Vec<(PathBuf, u64)>,
+    /// Digests that were computed already.
+    digests: Mutex<HashMap<PathBuf, Sha256>>,
+}
+
+/// Folders are not entered deeper than this.
+const DEEPEST: usize = 12;
+
+impl LocalFiles {
+    /// Looks at every file below `folders`; a plain file among them counts as itself.
+    pub(crate) fn list(folders: &[PathBuf]) -> Result<Self, FetchError> {
+        let mut found = Self::default();
+        for folder in folders {
+            let refuse = |reason| FetchError::From { folder: folder.clone(), reason };
+            let metadata = fs_err::metadata(folder).map_err(refuse)?;
+            match metadata.is_file() {
+                true => found.files.push((folder.clone(), metadata.len())),
+                false => found.enter(folder, 0).map_err(refuse)?,
+            }
+        }
+        Ok(found)
+    }
+
+    fn enter(&mut self, folder: &Path, depth: usize) -> io::Result<()> {
+        for entry in fs_err::read_dir(folder)? {
+            let path = entry?.path();
+            // A link counts as what it leads to, except that it is not entered as a folder.
+            let Ok(metadata) = fs_err::metadata(&path) else { continue };
+            if metadata.is_file() {
+                self.files.push((path, metadata.len()));
+            } else if metadata.is_dir() && !path.is_symlink() && depth < DEEPEST {
+                // A folder that may not be read holds nothing for us.
+                let _ = self.enter(&path, depth + 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// The file with this digest. Its size, when known, saves looking at all others.
+    pub(crate) fn find(&self, sha256: Sha256, size: Option<u64>) -> io::Result<Option<(PathBuf, u64)>> {
+        for (path, length) in self.files.iter().filter(|(_, length)| size.is_none_or(|size| size == *length)) {
+            if self.digest(path)? == sha256 {
+                return Ok(Some((path.clone(), *length)));
+            }
+        }
+        Ok(None)
+    }
+
+    fn digest(&self, path: &Path) -> io::Result<Sha256> {
+        let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
+        if let Some(digest) = known {
+            return Ok(digest);
+        }
+        let (digest, _) = digest_of(path)?;
+        self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_path_buf(), digest);
+        Ok(digest)
+    }
+}
