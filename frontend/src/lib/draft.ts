@@ -1,0 +1,161 @@
+// The draft: what a person has chosen so far. A choice that was not made stays null and follows the
+// model's recommendation, so changing the model changes what was never touched.
+
+import { type Ratio, ratios, type Size, sizeFor, snapSide } from './aspect'
+import type { Limits, ModelCard, Settings } from './types'
+
+export type SizeChoice = { kind: 'ratio'; ratio: Ratio } | { kind: 'custom'; width: number; height: number }
+
+export interface Draft {
+  model: string | null
+  prompt: string
+  negativePrompt: string
+  size: SizeChoice
+  steps: number | null
+  cfgScale: number | null
+  sampler: string | null
+  seedMode: 'random' | 'fixed'
+  seed: number
+  count: number
+}
+
+/** Seeds stay exact in JSON up to here. */
+export const maxSeed = Number.MAX_SAFE_INTEGER
+export const maxCount = 4
+export const maxCfgScale = 30
+
+export const emptyDraft: Draft = {
+  model: null,
+  prompt: '',
+  negativePrompt: '',
+  size: { kind: 'ratio', ratio: '1:1' },
+  steps: null,
+  cfgScale: null,
+  sampler: null,
+  seedMode: 'random',
+  seed: 0,
+  count: 1,
+}
+
+/** What will be asked of the server once the model's recommendations fill the gaps. */
+export interface Effective extends Size {
+  model: string
+  steps: number
+  cfgScale: number
+  sampler: string
+}
+
+export function chosenModel(draft: Draft, models: ModelCard[]): ModelCard | null {
+  return models.find((model) => model.id === draft.model) ?? models.find((model) => model.is_default) ?? models[0] ?? null
+}
+
+export function effective(draft: Draft, model: ModelCard, limits: Limits): Effective {
+  const size =
+    draft.size.kind === 'ratio'
+      ? sizeFor(draft.size.ratio, model, limits)
+      : { width: snapSide(draft.size.width, limits), height: snapSide(draft.size.height, limits) }
+  return {
+    ...size,
+    model: model.id,
+    steps: clamp(Math.round(draft.steps ?? model.steps), 1, limits.max_steps),
+    cfgScale: clamp(draft.cfgScale ?? model.cfg_scale, 0, maxCfgScale),
+    sampler: draft.sampler ?? model.sampler,
+  }
+}
+
+/** The body of POST /api/v1/generate. */
+export function requestBody(draft: Draft, model: ModelCard, limits: Limits): Record<string, unknown> {
+  const it = effective(draft, model, limits)
+  const body: Record<string, unknown> = {
+    model: it.model,
+    prompt: draft.prompt.trim(),
+    negative_prompt: draft.negativePrompt.trim(),
+    width: it.width,
+    height: it.height,
+    steps: it.steps,
+    cfg_scale: it.cfgScale,
+    seed: draft.seedMode === 'fixed' ? cleanSeed(draft.seed) : -1,
+    count: clamp(Math.round(draft.count), 1, maxCount),
+  }
+  if (it.sampler !== '') body.sampler = it.sampler
+  return body
+}
+
+/** Shape button that a size belongs to, if any. */
+export function sizeChoiceFor(size: Size, native: Size, limits: Limits): SizeChoice {
+  for (const ratio of ratios) {
+    const own = sizeFor(ratio, native, limits)
+    if (own.width === size.width && own.height === size.height) return { kind: 'ratio', ratio }
+  }
+  return { kind: 'custom', width: size.width, height: size.height }
+}
+
+/** "Use all settings": the same picture again, seed included. A model that is gone is not chosen. */
+export function withAllSettings(draft: Draft, settings: Settings, models: ModelCard[], limits: Limits): Draft {
+  const model = models.find((card) => card.id === settings.model) ?? chosenModel(draft, models)
+  const next: Draft = {
+    ...draft,
+    model: model?.id ?? draft.model,
+    prompt: settings.prompt,
+    negativePrompt: settings.negative_prompt,
+    size: model ? sizeChoiceFor(settings, model, limits) : { kind: 'custom', width: settings.width, height: settings.height },
+    steps: settings.steps,
+    cfgScale: settings.cfg_scale,
+    sampler: settings.sampler || null,
+    count: 1,
+  }
+  return withSeed(next, settings)
+}
+
+export function withSeed(draft: Draft, settings: Settings): Draft {
+  return settings.seed < 0 ? draft : { ...draft, seedMode: 'fixed', seed: cleanSeed(settings.seed) }
+}
+
+export function withPrompt(draft: Draft, settings: Settings): Draft {
+  return { ...draft, prompt: settings.prompt, negativePrompt: settings.negative_prompt }
+}
+
+/** Reads what an earlier visit stored; whatever does not fit is left at its default. */
+export function readDraft(stored: string | null): Draft {
+  let it: Record<string, unknown> = {}
+  try {
+    const parsed: unknown = JSON.parse(stored ?? '{}')
+    if (typeof parsed === 'object' && parsed !== null) it = parsed as Record<string, unknown>
+  } catch {
+    return { ...emptyDraft }
+  }
+  const numberOr = <T>(value: unknown, otherwise: T): number | T => (typeof value === 'number' && Number.isFinite(value) ? value : otherwise)
+  const textOr = <T>(value: unknown, otherwise: T): string | T => (typeof value === 'string' ? value : otherwise)
+  return {
+    model: textOr(it.model, null),
+    prompt: textOr(it.prompt, ''),
+    negativePrompt: textOr(it.negativePrompt, ''),
+    size: readSize(it.size),
+    steps: numberOr(it.steps, null),
+    cfgScale: numberOr(it.cfgScale, null),
+    sampler: textOr(it.sampler, null),
+    seedMode: it.seedMode === 'fixed' ? 'fixed' : 'random',
+    seed: cleanSeed(numberOr(it.seed, 0)),
+    count: clamp(Math.round(numberOr(it.count, 1)), 1, maxCount),
+  }
+}
+
+function readSize(value: unknown): SizeChoice {
+  if (typeof value === 'object' && value !== null) {
+    const it = value as Record<string, unknown>
+    const ratio = ratios.find((name) => name === it.ratio)
+    if (it.kind === 'ratio' && ratio !== undefined) return { kind: 'ratio', ratio }
+    if (it.kind === 'custom' && typeof it.width === 'number' && typeof it.height === 'number') {
+      return { kind: 'custom', width: it.width, height: it.height }
+    }
+  }
+  return { kind: 'ratio', ratio: '1:1' }
+}
+
+export function cleanSeed(value: number): number {
+  return Number.isFinite(value) ? clamp(Math.floor(value), 0, maxSeed) : 0
+}
+
+function clamp(value: number, low: number, high: number): number {
+  return Math.min(high, Math.max(low, value))
+}
