@@ -103,8 +103,9 @@ fn box_muller(block: &mut [f32; BLOCK]) {
     for i in 0..8 {
         let radius = (-2.0 * log(1.0 - block[i])).sqrt();
         let (sine, cosine) = sine_and_cosine(2.0 * std::f32::consts::PI * block[i + 8]);
-        block[i] = radius * cosine;
-        block[i + 8] = radius * sine;
+        // adding the mean of 0 turns -0 into 0
+        block[i] = radius * cosine + 0.0;
+        block[i + 8] = radius * sine + 0.0;
     }
 }
 
