@@ -1,0 +1,156 @@
+//! Why a bundle could not be packed.
+
+use super::PackFile;
+use crate::Content;
+use manifest::{BundlePath, ByteSize, ManifestError, Sha256};
+use std::io;
+use std::path::PathBuf;
+
+/// Why a bundle could not be packed. Nothing is left under a final name.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// A file could not be read.
+    #[error("`{path}` cannot be read: {source}")]
+    Source {
+        /// Its place in the bundle.
+        path: BundlePath,
+        /// The operating system's words, with the file's name.
+        source: io::Error,
+    },
+    /// A file has another size than was promised.
+    #[error("`{path}` has {found} bytes; {expected} were expected")]
+    WrongSize {
+        /// Its place in the bundle.
+        path: BundlePath,
+        /// Bytes expected.
+        expected: u64,
+        /// Bytes found.
+        found: u64,
+    },
+    /// A file has another content than was promised.
+    #[error("`{path}` is not the expected file\n    expected sha256 {expected}\n    found    sha256 {found}")]
+    WrongDigest {
+        /// Its place in the bundle.
+        path: BundlePath,
+        /// Digest expected.
+        expected: Sha256,
+        /// Digest found.
+        found: Sha256,
+    },
+    /// A file changed while it was being packed.
+    #[error("`{path}` changed while it was being packed: {reason} (`{file}`)")]
+    Changed {
+        /// Its place in the bundle.
+        path: BundlePath,
+        /// Where it is.
+        file: String,
+        /// What changed.
+        reason: &'static str,
+    },
+    /// The program changed while it was being copied.
+    #[error("the program `{}` changed while it was being copied", path.display())]
+    ProgramChanged {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// A program is for a machine whose name cannot be part of a file name.
+    #[error("`{target}` cannot be part of a program's file name")]
+    Target {
+        /// The name.
+        target: String,
+    },
+    /// There is something in the target folder.
+    #[error("`{}` is not empty{}", folder.display(), bundle.as_ref().map(|name| format!(": it holds `{name}`")).unwrap_or_default())]
+    NotEmpty {
+        /// The folder.
+        folder: PathBuf,
+        /// A volume in it.
+        bundle: Option<String>,
+    },
+    /// The bundle will not fit.
+    #[error("`{}` has {} free; the bundle needs about {}", folder.display(), ByteSize(*free), ByteSize(*needed))]
+    NoSpace {
+        /// The folder.
+        folder: PathBuf,
+        /// Bytes needed, estimated.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// A volume cannot hold a single frame.
+    #[error("volumes of {limit} are too small: this bundle needs at least {needed} bytes for one")]
+    VolumeTooSmall {
+        /// What was asked for.
+        limit: ByteSize,
+        /// The least.
+        needed: u64,
+    },
+    /// What should be packed makes no sense.
+    #[error(transparent)]
+    Manifest(ManifestError),
+    /// The disk is full.
+    #[error("the disk is full: {0}")]
+    Full(io::Error),
+    /// The disk cannot be written to.
+    #[error("the target cannot be written to: {0}")]
+    ReadOnly(io::Error),
+    /// zstd failed.
+    #[error("compression failed: {0}")]
+    Compress(io::Error),
+    /// The operating system refused something.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl PackError {
+    /// What to do now.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Source { .. } => "check that the file exists and may be read, then run the command again".to_owned(),
+            Self::WrongSize { .. } | Self::WrongDigest { .. } => {
+                "run the same `fieldforge bundle` command again: it fetches the file anew".to_owned()
+            }
+            Self::Changed { .. } | Self::ProgramChanged { .. } => {
+                "wait until nothing writes to that file any more, then run the command again".to_owned()
+            }
+            Self::Target { .. } => "name machines like `x86_64-linux`".to_owned(),
+            Self::NotEmpty { bundle: Some(_), .. } => {
+                "choose another folder with `--out`, or replace that bundle with `--replace`".to_owned()
+            }
+            Self::NotEmpty { .. } => "choose a new or empty folder with `--out`".to_owned(),
+            Self::NoSpace { needed, free, .. } => {
+                format!("free {} more, or choose another disk with `--out`", ByteSize(needed.saturating_sub(*free)))
+            }
+            Self::VolumeTooSmall { .. } => "choose larger volumes: `--volume-size 8MiB` always works".to_owned(),
+            Self::Manifest(error) => return error.hint(),
+            Self::Full(_) => "free space there, or choose another disk with `--out`; then run the same command again".to_owned(),
+            Self::ReadOnly(_) => {
+                "check the stick's write protection and your rights, or choose another folder with `--out`".to_owned()
+            }
+            Self::Compress(_) => return None,
+            Self::Io(_) => "check the medium and your rights there, then run the same command again".to_owned(),
+        })
+    }
+
+    pub(crate) fn source(file: &PackFile, source: io::Error) -> Self {
+        Self::Source { path: file.path.clone(), source }
+    }
+
+    pub(crate) fn changed(file: &PackFile, reason: &'static str) -> Self {
+        let place = match &file.content {
+            Content::Disk(path) => path.display().to_string(),
+            Content::Memory(_) => "built in".to_owned(),
+        };
+        Self::Changed { path: file.path.clone(), file: place, reason }
+    }
+
+    /// Sorts an error of writing by what can be done about it.
+    pub(crate) fn writing(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error),
+            io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::ReadOnly(error),
+            _ => Self::Io(error),
+        }
+    }
+}

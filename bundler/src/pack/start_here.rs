@@ -1,0 +1,66 @@
+//! `START-HERE.txt`: for whoever finds this stick.
+
+use manifest::{BundleManifest, ByteSize, layout};
+use std::fmt::Write as _;
+
+/// The text. It depends on nothing but the bundle, so that it is the same each time.
+pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> String {
+    let name = &manifest.name;
+    let mut text = format!(
+        "START HERE\n==========\n\n\
+        This folder is a Fieldforge bundle called \"{name}\".\n\n\
+        It holds everything that is needed to make pictures from words on a computer that has\n\
+        no internet: the models, the page to work with, and the program. It needs no network,\n\
+        no account and no other software, and it sends nothing to anybody.\n\n\n\
+        WHAT TO DO ON LINUX\n-------------------\n\n\
+        1. Open a terminal in this folder.\n\
+        2. Type this and press Enter:\n\n       ./{program}\n\n\
+        It first checks that nothing was damaged on the way, then asks where to install, draws a\n\
+        test picture with the network switched off, and shows the page in your browser. Your own\n\
+        files are left alone. You can stop at any time with Ctrl+C and start again: it goes on\n\
+        where it was. Nothing on this stick is changed.\n\n\
+        If it says \"Permission denied\", the stick does not allow programs to start. Type:\n\n\
+        \x20      cp {program} /tmp/ && chmod +x /tmp/{program} && /tmp/{program} install .\n\n\
+        To check the bundle only:      ./{program} verify .\n\
+        To see what is inside:         ./{program} inspect .\n\n",
+        program = manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),
+    );
+    let needs = &manifest.needs;
+    let _ = write!(text, "The computer needs {} of free disk space", ByteSize(needs.disk));
+    if needs.memory > 0 {
+        let _ = write!(text, " and about {} of memory", ByteSize(needs.memory));
+    }
+    text.push_str(".\n");
+    for program in &manifest.programs {
+        let _ = writeln!(text, "`{}` runs on {}.", program.file, program.target);
+    }
+    text.push_str("\n\nWHAT IS INSIDE\n--------------\n\n");
+    for component in &manifest.components {
+        let files = manifest.files.iter().filter(|file| file.component == component.id);
+        let size = ByteSize(files.map(|file| file.size).sum());
+        let _ = writeln!(text, "  {} ({}, {size})\n      licence: {}", component.title, component.kind, component.licence);
+    }
+    let archive = layout::archive_name(name);
+    let pattern = if volumes.len() == 1 { archive.clone() } else { format!("{archive}.*") };
+    let _ = write!(
+        text,
+        "\n\nIF THE PROGRAM DOES NOT RUN HERE\n--------------------------------\n\n\
+        No data is locked in. The archive is an ordinary tar file, compressed with zstd.\n\n\
+        Linux:             cat {pattern} | tar --zstd -x\n\
+        macOS, BSD:        cat {pattern} | bsdtar -x\n\
+        Windows:           {}open it with 7-Zip (version 23 or later), twice:\n\
+        \x20                  first the .zst, then the .tar inside it\n\n\
+        To check for damage without the program:      sha256sum -c {}\n\n\n\
+        IF SOMETHING IS WRONG\n---------------------\n\n\
+        You cannot break anything by trying. If a check fails, the copy was damaged on its way,\n\
+        which happens to sticks: copy the folder again, or ask whoever made it for a new one.\n\
+        The program is free software and comes without any warranty; each model keeps the\n\
+        licence named above.\n\n\
+        Made by {}. Bundle {}.\n",
+        if volumes.len() == 1 { String::new() } else { "join the volumes (copy /b), then ".to_owned() },
+        layout::SHA256SUMS,
+        manifest.made_by,
+        manifest.id(),
+    );
+    text
+}

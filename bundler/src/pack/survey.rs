@@ -1,0 +1,158 @@
+//! The first reading of every file: is it what was promised, and what are its chunks?
+
+use super::{PackError, PackFile, compression};
+use crate::ContentReader;
+use manifest::{BundleManifest, Event, FileEntry, Reporter, Sha256};
+use ordered::Pool;
+use sha2::Digest as _;
+use std::io::Read;
+use std::path::Path;
+use twox_hash::XxHash64;
+
+/// What the first reading found out about a file.
+pub(crate) struct SurveyedFile {
+    pub(crate) chunks: Vec<Sha256>,
+    /// Low half of the XXH64 of every chunk: what a zstd frame carries as its checksum.
+    pub(crate) checksums: Vec<u32>,
+    pub(crate) level: i32,
+    /// Bytes that will remain, estimated.
+    pub(crate) packed: u64,
+}
+
+impl SurveyedFile {
+    pub(crate) fn entry(&self, file: &PackFile) -> FileEntry {
+        FileEntry {
+            path: file.path.clone(),
+            size: file.size,
+            sha256: file.sha256,
+            component: file.component.clone(),
+            chunks: self.chunks.clone(),
+        }
+    }
+}
+
+enum Job {
+    Chunk(Vec<u8>),
+    End(Sha256),
+}
+
+enum Done {
+    Chunk { digest: Sha256, checksum: u32, sample: Vec<u8> },
+    End(Sha256),
+}
+
+/// Reads all files, in order; `files` are sorted.
+pub(crate) fn survey(
+    files: &[PackFile],
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<Vec<SurveyedFile>, PackError> {
+    let pool = Pool::new();
+    let mut surveyed: Vec<SurveyedFile> = Vec::with_capacity(files.len());
+    let (mut chunks, mut checksums, mut sample, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    ordered::run(
+        // The reading thread hashes, too.
+        threads.saturating_sub(1).max(1),
+        |give| files.iter().try_for_each(|file| read(file, &pool, give)),
+        || (),
+        |(), job| match job {
+            Job::End(whole) => Done::End(whole),
+            Job::Chunk(chunk) => {
+                let digest = Sha256::of(&chunk);
+                let checksum = XxHash64::oneshot(0, &chunk) as u32;
+                let middle = (chunk.len() / 2).min(chunk.len().saturating_sub(compression::SAMPLE));
+                let sample = chunk.iter().skip(middle).take(compression::SAMPLE).copied().collect();
+                pool.give_back(chunk);
+                Done::Chunk { digest, checksum, sample }
+            }
+        },
+        |done| {
+            let Some(file) = files.get(surveyed.len()) else { return Ok(()) };
+            let task = file.path.as_str();
+            match done {
+                Done::Chunk { digest, checksum, sample: look } => {
+                    if chunks.is_empty() {
+                        reporter.event(&Event::TaskStart { task, bytes: Some(file.size) });
+                    }
+                    bytes = (bytes + BundleManifest::CHUNK_SIZE).min(file.size);
+                    reporter.event(&Event::TaskProgress { task, bytes });
+                    // The first three of them and then every 64th tell enough about a file.
+                    if chunks.len() < 3 || chunks.len() % 64 == 0 {
+                        sample.extend(look);
+                    }
+                    chunks.push(digest);
+                    checksums.push(checksum);
+                }
+                Done::End(whole) => {
+                    // A file of one chunk has its digest already.
+                    let whole = if let [only] = chunks.as_slice() { *only } else { whole };
+                    if whole != file.sha256 {
+                        return Err(PackError::WrongDigest {
+                            path: file.path.clone(),
+                            expected: file.sha256,
+                            found: whole,
+                        });
+                    }
+                    if !chunks.is_empty() {
+                        reporter.event(&Event::TaskEnd { task, bytes });
+                    }
+                    bytes = 0;
+                    let (level, remaining) = compression::choose(file.size, &sample);
+                    sample.clear();
+                    surveyed.push(SurveyedFile {
+                        chunks: std::mem::take(&mut chunks),
+                        checksums: std::mem::take(&mut checksums),
+                        level,
+                        packed: (file.size as f64 * remaining) as u64,
+                    });
+                }
+            }
+            Ok(())
+        },
+    )?;
+    Ok(surveyed)
+}
+
+fn read(file: &PackFile, pool: &Pool, give: &mut dyn FnMut(Job) -> bool) -> Result<(), PackError> {
+    let fail = |error| PackError::source(file, error);
+    let found = file.content.size().map_err(fail)?;
+    if found != file.size {
+        return Err(PackError::WrongSize { path: file.path.clone(), expected: file.size, found });
+    }
+    let mut reader: ContentReader = file.content.open().map_err(fail)?;
+    let several = file.size > BundleManifest::CHUNK_SIZE;
+    let mut whole = sha2::Sha256::new();
+    let mut left = file.size;
+    while left > 0 {
+        let length = left.min(BundleManifest::CHUNK_SIZE);
+        let mut chunk = pool.take();
+        reader.by_ref().take(length).read_to_end(&mut chunk).map_err(fail)?;
+        if chunk.len() as u64 != length {
+            return Err(PackError::changed(file, "it became shorter"));
+        }
+        if several {
+            whole.update(&chunk);
+        }
+        left -= length;
+        if !give(Job::Chunk(chunk)) {
+            return Ok(());
+        }
+    }
+    give(Job::End(Sha256::from_bytes(whole.finalize().into())));
+    Ok(())
+}
+
+/// Size and digest of a file.
+pub(crate) fn whole_digest(path: &Path) -> Result<(u64, Sha256), PackError> {
+    let mut file = fs_err::File::open(path).map_err(PackError::Io)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    let mut size = 0;
+    loop {
+        let count = file.read(&mut buffer).map_err(PackError::Io)?;
+        let Some(read) = buffer.get(..count).filter(|read| !read.is_empty()) else { break };
+        hasher.update(read);
+        size += read.len() as u64;
+    }
+    Ok((size, Sha256::from_bytes(hasher.finalize().into())))
+}

@@ -1,0 +1,137 @@
+//! A bundle, opened.
+
+use crate::scan::{FrameScanner, ScanError, Scanned};
+use crate::volumes::{Volume, VolumeSet};
+use crate::OpenError;
+use manifest::{BundleManifest, Finding, Problem, Sha256, layout, manifest_header, parse_manifest_header};
+use std::io::{Read, Seek};
+use std::marker::PhantomData;
+use std::path::{Path, PathBuf};
+
+/// Nobody has checked every byte of it yet.
+#[derive(Clone, Copy, Debug)]
+pub enum Unverified {}
+/// Every byte of it was what its manifest says, a moment ago.
+#[derive(Clone, Copy, Debug)]
+pub enum Verified {}
+
+/// A bundle whose table of contents is known. [`Bundle::verify`] turns a `Bundle<Unverified>` into a
+/// `Bundle<Verified>`; nothing else does.
+#[derive(Clone, Debug)]
+pub struct Bundle<State = Unverified> {
+    pub(crate) set: VolumeSet,
+    pub(crate) manifest: BundleManifest,
+    state: PhantomData<State>,
+}
+
+impl Bundle<Unverified> {
+    /// Opens the bundle in a folder, or the one that a volume belongs to. Reads headers and the manifest, no more.
+    ///
+    /// Missing, foreign, duplicated and misnamed volumes do not prevent this as long as the manifest can be read;
+    /// [`Bundle::findings`] names them.
+    ///
+    /// # Errors
+    /// When there is no bundle, there are several, or its manifest cannot be read or contradicts itself.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let set = VolumeSet::find(path)?;
+        let Some(first) = set.volumes.first().filter(|volume| volume.number == 1) else {
+            return Err(OpenError::NoManifest { findings: set.findings });
+        };
+        let text = match read_manifest(first) {
+            Ok(text) => text,
+            Err(problem) => {
+                let mut findings = set.findings.clone();
+                findings.push(Finding { subject: first.name.clone(), problem });
+                return Err(OpenError::NoManifest { findings });
+            }
+        };
+        if Sha256::of(&text) != set.bundle {
+            return Err(OpenError::WrongManifest { volume: first.name.clone() });
+        }
+        let manifest = BundleManifest::parse(layout::MANIFEST, &text).map_err(OpenError::Manifest)?;
+        if manifest.id() != set.bundle {
+            // Not in canonical form: the frames of the archive would not be where its plan expects them.
+            return Err(OpenError::WrongManifest { volume: first.name.clone() });
+        }
+        Ok(Self { set, manifest, state: PhantomData })
+    }
+
+    pub(crate) fn into_verified(self) -> Bundle<Verified> {
+        Bundle { set: self.set, manifest: self.manifest, state: PhantomData }
+    }
+}
+
+impl<State> Bundle<State> {
+    /// The table of contents.
+    #[must_use]
+    pub const fn manifest(&self) -> &BundleManifest {
+        &self.manifest
+    }
+
+    /// The bundle's identity.
+    #[must_use]
+    pub const fn id(&self) -> Sha256 {
+        self.set.bundle
+    }
+
+    /// The folder that it lies in.
+    #[must_use]
+    pub fn folder(&self) -> PathBuf {
+        self.set.folder.clone()
+    }
+
+    /// The volumes that are there, in order.
+    #[must_use]
+    pub fn volumes(&self) -> &[Volume] {
+        &self.set.volumes
+    }
+
+    /// What was wrong with the volumes at first sight.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.set.findings
+    }
+}
+
+/// The text of the manifest, at the head of the first volume.
+fn read_manifest(volume: &Volume) -> Result<Vec<u8>, Problem> {
+    let file = fs_err::File::open(&volume.path)
+        .map_err(|error| Problem::Unreadable { reason: error.to_string() })?;
+    let mut scanner = FrameScanner::new(file, false);
+    let header = decoded(&mut scanner)?;
+    let refuse = |reason: String| Problem::Foreign { reason };
+    let size = parse_manifest_header(&header)
+        .ok_or_else(|| refuse(format!("its first member is not `{}`", layout::MANIFEST)))?;
+    if size > BundleManifest::MAX_TEXT {
+        return Err(refuse(format!("its `{}` claims to have {size} bytes", layout::MANIFEST)));
+    }
+    debug_assert_eq!(manifest_header(size), header);
+    let mut text = Vec::new();
+    while (text.len() as u64) < size {
+        let piece = decoded(&mut scanner)?;
+        if piece.is_empty() || (text.len() + piece.len()) as u64 > size {
+            return Err(refuse(format!("its `{}` is not {size} bytes long", layout::MANIFEST)));
+        }
+        text.extend(piece);
+    }
+    Ok(text)
+}
+
+/// The content of the next ordinary frame.
+fn decoded<R: Read + Seek>(scanner: &mut FrameScanner<R>) -> Result<Vec<u8>, Problem> {
+    loop {
+        let offset = scanner.offset();
+        let damaged = |reason: String, length: u64| Problem::Damaged { offset, length, reason };
+        match scanner.next_frame(Vec::new(), true) {
+            Ok(Some(Scanned::Frame { bytes, content, .. })) => {
+                return zstd::bulk::decompress(&bytes, content)
+                    .map_err(|error| damaged(format!("it does not decompress: {error}"), bytes.len() as u64));
+            }
+            Ok(Some(Scanned::Skippable { .. })) => {}
+            Ok(None) => return Err(Problem::Truncated { at: offset }),
+            Err(ScanError::Truncated { at, .. }) => return Err(Problem::Truncated { at }),
+            Err(ScanError::Damaged { reason, .. }) => return Err(damaged(reason.to_owned(), 0)),
+            Err(ScanError::Io(error)) => return Err(Problem::Unreadable { reason: error.to_string() }),
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Generations: complete installations that lie beside each other in a home.
+
+use crate::{InstallError, Receipt, disk};
+use manifest::{BundleManifest, layout};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+/// A complete installation.
+#[derive(Clone, Debug)]
+pub struct Generation {
+    /// Its number, from 1.
+    pub number: u32,
+    /// Its folder; files of the manifest lie below.
+    pub folder: PathBuf,
+    /// What it holds.
+    pub manifest: BundleManifest,
+    /// How it came there.
+    pub receipt: Receipt,
+}
+
+/// The generation in use; nothing when the home is empty or not there.
+///
+/// # Errors
+/// When the home names a generation that is not there or not readable.
+pub fn current(home: &Path) -> Result<Option<Generation>, InstallError> {
+    let file = home.join(layout::CURRENT);
+    let text = match fs_err::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(InstallError::Io(error)),
+    };
+    let number = text.trim().parse().map_err(|_| InstallError::BadCurrent { file, reason: "it holds no number".to_owned() })?;
+    load(home, number).map(Some)
+}
+
+/// Goes back to the generation before the one in use.
+///
+/// # Errors
+/// When there is none, or the home is being changed by another program.
+pub fn roll_back(home: &Path) -> Result<Generation, InstallError> {
+    let _lock = crate::home_lock::HomeLock::take(home)?;
+    let Some(now) = current(home)? else { return Err(InstallError::NothingInstalled { home: home.to_path_buf() }) };
+    let before = complete(home)?.into_iter().filter(|number| *number < now.number).max();
+    let Some(before) = before else {
+        return Err(InstallError::NothingBefore { home: home.to_path_buf(), number: now.number });
+    };
+    let generation = load(home, before)?;
+    make_current(home, before)?;
+    Ok(generation)
+}
+
+/// Reads generation `number`.
+pub(crate) fn load(home: &Path, number: u32) -> Result<Generation, InstallError> {
+    let folder = folder(home, number);
+    let bad = |file: PathBuf, reason: String| InstallError::BadGeneration { file, reason };
+    let file = folder.join(layout::MANIFEST);
+    let text = fs_err::read(&file).map_err(|error| bad(file.clone(), error.to_string()))?;
+    let name = file.display().to_string();
+    let manifest = BundleManifest::parse(&name, &text).map_err(|error| bad(file, error.to_string()))?;
+    let file = folder.join(layout::RECEIPT);
+    let text = fs_err::read(&file).map_err(|error| bad(file.clone(), error.to_string()))?;
+    let receipt = serde_json::from_slice(&text).map_err(|error| bad(file, error.to_string()))?;
+    Ok(Generation { number, folder, manifest, receipt })
+}
+
+/// The folder of generation `number`.
+pub(crate) fn folder(home: &Path, number: u32) -> PathBuf {
+    home.join(layout::GENERATIONS).join(layout::generation_name(number))
+}
+
+/// The numbers of all complete generations.
+pub(crate) fn complete(home: &Path) -> Result<Vec<u32>, InstallError> {
+    Ok(entries(home)?.iter().filter_map(|name| name.parse().ok()).collect())
+}
+
+/// The folders of unfinished installations.
+pub(crate) fn unfinished(home: &Path) -> Result<Vec<PathBuf>, InstallError> {
+    let partial = |name: &String| name.strip_suffix(layout::PARTIAL_SUFFIX).is_some_and(|name| name.parse::<u32>().is_ok());
+    let folder = home.join(layout::GENERATIONS);
+    Ok(entries(home)?.into_iter().filter(partial).map(|name| folder.join(name)).collect())
+}
+
+fn entries(home: &Path) -> Result<Vec<String>, InstallError> {
+    let mut names = Vec::new();
+    let listing = match fs_err::read_dir(home.join(layout::GENERATIONS)) {
+        Ok(listing) => listing,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
+        Err(error) => return Err(InstallError::Io(error)),
+    };
+    for entry in listing {
+        names.extend(entry.map_err(InstallError::Io)?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// The flip: from here on `number` is in use. Atomic, and durable when it returns.
+pub(crate) fn make_current(home: &Path, number: u32) -> Result<(), InstallError> {
+    let text = format!("{}\n", layout::generation_name(number));
+    write_durably(&home.join(layout::CURRENT), text.as_bytes())?;
+    disk::sync_folder(home).map_err(InstallError::Io)
+}
+
+/// Writes a file beside its name, waits for the disk, then renames it.
+pub(crate) fn write_durably(path: &Path, content: &[u8]) -> Result<(), InstallError> {
+    let partial = layout::partial(path);
+    let mut file = fs_err::File::create(&partial).map_err(InstallError::writing)?;
+    file.write_all(content).map_err(InstallError::writing)?;
+    file.sync_all().map_err(InstallError::writing)?;
+    fs_err::rename(&partial, path).map_err(InstallError::writing)
+}

@@ -1,0 +1,296 @@
+//! The installation: a transaction that ends with one atomic flip.
+
+use crate::files::check_files;
+use crate::generation::{self, write_durably};
+use crate::home_lock::HomeLock;
+use crate::install_plan::Action;
+use crate::staged_file::StagedFile;
+use crate::stream::{Piece, StreamOptions, stream};
+use crate::{Bundle, InstallError, InstallPlan, Receipt, disk};
+use manifest::{ArchivePlan, Event, FileEntry, Reporter, Segment, layout};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// Where and how to install.
+#[derive(Clone, Debug, Default)]
+pub struct InstallOptions {
+    /// The home.
+    pub home: PathBuf,
+    /// Threads for decoding; 0: all there are, at most eight.
+    pub threads: usize,
+    /// The running program; a copy is put into the home.
+    pub program: Option<PathBuf>,
+    /// Try even though room, rights or limits seem to forbid it.
+    pub skip_preflight: bool,
+}
+
+/// Installs a bundle as a new generation and takes it in use.
+///
+/// Files are decoded, compared with the manifest and written as they stream by: there is no second copy, and nothing
+/// has its final name before all of its bytes are verified and on the disk. Until the last step, which is one atomic
+/// rename, the generation in use stays in use. An interrupted installation, even by `kill -9` or a power cut, is
+/// continued by running it again; what it finds, it compares with the manifest before it trusts it, so no journal of
+/// progress is needed.
+///
+/// # Errors
+/// When the home cannot hold the bundle (nothing is written then), the bundle is damaged, or the operating system
+/// refuses something. The generation in use stays in use.
+pub fn install<State>(
+    bundle: &Bundle<State>,
+    options: &InstallOptions,
+    reporter: &dyn Reporter,
+) -> Result<Receipt, InstallError> {
+    let start = Instant::now();
+    InstallPlan::new(bundle, options)?;
+    fs_err::create_dir_all(options.home.join(layout::GENERATIONS)).map_err(InstallError::writing)?;
+    let _lock = HomeLock::take(&options.home)?;
+    // Somebody else may have been at work before the lock was ours.
+    let plan = InstallPlan::new(bundle, options)?;
+    plan.warnings.iter().for_each(|text| reporter.event(&Event::Warning { text }));
+    let mut staging = Staging::open(&plan, reporter)?;
+    let outcome = fill(bundle, options, reporter, &plan, &staging.folder);
+    let (written, reused) = match outcome {
+        Ok(counts) => counts,
+        Err(error) => {
+            staging.keep = error.worth_continuing();
+            return Err(error);
+        }
+    };
+    let receipt = Receipt {
+        bundle: bundle.manifest().name.clone(),
+        bundle_id: bundle.id(),
+        generation: plan.generation,
+        previous: plan.previous,
+        from: bundle.folder(),
+        installed_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
+        installed_by: concat!("fieldforge ", env!("CARGO_PKG_VERSION")).to_owned(),
+        files: bundle.manifest().files.len(),
+        bytes: bundle.manifest().size(),
+        written,
+        reused,
+        seconds: start.elapsed().as_secs_f64(),
+        warnings: plan.warnings.clone(),
+    };
+    staging.commit(&plan, &receipt, options.program.as_deref())?;
+    Ok(receipt)
+}
+
+/// Puts every file of the bundle into the staging folder. Answers bytes written and bytes reused.
+fn fill<State>(
+    bundle: &Bundle<State>,
+    options: &InstallOptions,
+    reporter: &dyn Reporter,
+    plan: &InstallPlan,
+    staging: &Path,
+) -> Result<(u64, u64), InstallError> {
+    let threads = if options.threads == 0 { ordered::default_threads() } else { options.threads };
+    let files = &bundle.manifest().files;
+    write_durably(&staging.join(layout::MANIFEST), &bundle.manifest().to_json())?;
+    make_folders(staging, files)?;
+    let mut there = reuse(plan, files, staging, threads, reporter)?;
+    let reused: u64 = there.iter().filter_map(|at| files.get(*at)).map(|file| file.size).sum();
+    for (at, file) in files.iter().enumerate().filter(|(_, file)| file.size == 0) {
+        write_durably(&file.path.below(staging), &[])?;
+        there.insert(at);
+    }
+    let resumed = resumable(files, &there, staging)?;
+    let continued: u64 = resumed.iter().map(|(_, staged)| staged.length()).sum();
+    let archive = ArchivePlan::new(bundle.manifest());
+    let begun = |file: usize| resumed.iter().find(|(at, _)| *at == file).map_or(0, |(_, staged)| staged.chunks());
+    let wanted: Vec<bool> = archive
+        .segments()
+        .iter()
+        .map(|segment| match segment {
+            Segment::Chunk { file, index } => !there.contains(file) && *index >= begun(*file),
+            _ => true,
+        })
+        .collect();
+    let wanted = |number: u64| usize::try_from(number).ok().and_then(|at| wanted.get(at)).copied().unwrap_or(true);
+    let stream_options = StreamOptions { threads, thorough: false, wanted: &wanted };
+    let task = layout::archive_name(&bundle.manifest().name);
+    let total = bundle.manifest().size();
+    let mut done = reused + continued;
+    reporter.event(&Event::TaskStart { task: &task, bytes: Some(total) });
+    let mut open: Vec<(usize, StagedFile)> = resumed;
+    let mut written = 0;
+    if there.len() < files.len() {
+        stream(&bundle.set, &archive, &stream_options, |piece| {
+            let (segment, content) = match piece {
+                Piece::Good { segment, content } => (segment, content),
+                Piece::Wrong(finding) => return Err(InstallError::Damaged { finding, kept: true }),
+                Piece::Volume { .. } => return Ok(()),
+            };
+            let Segment::Chunk { file, .. } = segment else { return Ok(()) };
+            let Some(entry) = files.get(file) else { return Ok(()) };
+            let at = match open.iter().position(|(at, _)| *at == file) {
+                Some(at) => at,
+                None => {
+                    open.push((file, StagedFile::create(staging, entry)?));
+                    open.len() - 1
+                }
+            };
+            let Some((_, staged)) = open.get_mut(at) else { return Ok(()) };
+            staged.write(content)?;
+            written += content.len() as u64;
+            done += content.len() as u64;
+            reporter.event(&Event::TaskProgress { task: &task, bytes: done });
+            if staged.chunks() == entry.chunks.len() {
+                open.remove(at).1.finish(entry)?;
+            }
+            Ok(())
+        })?;
+    }
+    // What was complete but for its name.
+    for (at, staged) in open {
+        if let Some(entry) = files.get(at) {
+            staged.finish(entry)?;
+        }
+    }
+    reporter.event(&Event::TaskEnd { task: &task, bytes: done });
+    Ok((written, reused + continued))
+}
+
+fn make_folders(staging: &Path, files: &[FileEntry]) -> Result<(), InstallError> {
+    let parents: BTreeSet<PathBuf> =
+        files.iter().filter_map(|file| file.path.below(staging).parent().map(Path::to_path_buf)).collect();
+    parents.iter().try_for_each(|parent| fs_err::create_dir_all(parent).map_err(InstallError::writing))
+}
+
+/// Keeps and links what is there already and proves to be right. Answers which files those are.
+fn reuse(
+    plan: &InstallPlan,
+    files: &[FileEntry],
+    staging: &Path,
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<BTreeSet<usize>, InstallError> {
+    let mut candidates = Vec::new();
+    for (at, (planned, entry)) in plan.files.iter().zip(files).enumerate() {
+        match &planned.action {
+            Action::Write => {}
+            Action::Keep => candidates.push((at, entry.path.below(staging), entry)),
+            Action::Link { from } => candidates.push((at, from.clone(), entry)),
+        }
+    }
+    if candidates.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let on_disk: Vec<_> = candidates.iter().map(|(_, path, entry)| (path.clone(), *entry)).collect();
+    let wrong = check_files(&on_disk, threads, reporter, "files that are there already");
+    let wrong: BTreeSet<&str> = wrong.iter().map(|finding| finding.subject.as_str()).collect();
+    let mut there = BTreeSet::new();
+    for (at, path, entry) in candidates {
+        let target = entry.path.below(staging);
+        let kept = path == target;
+        if wrong.contains(entry.path.as_str()) {
+            if kept {
+                fs_err::remove_file(&target).map_err(InstallError::writing)?;
+            }
+            continue;
+        }
+        // Where links are not possible (FAT, another disk), the bundle has it, too.
+        if kept || (!target.exists() && fs_err::hard_link(&path, &target).is_ok()) {
+            there.insert(at);
+        }
+    }
+    Ok(there)
+}
+
+/// Opens what an interrupted installation began to write, up to the last chunk that is right.
+fn resumable(
+    files: &[FileEntry],
+    there: &BTreeSet<usize>,
+    staging: &Path,
+) -> Result<Vec<(usize, StagedFile)>, InstallError> {
+    let mut resumed = Vec::new();
+    for (at, entry) in files.iter().enumerate().filter(|(at, _)| !there.contains(at)) {
+        if let Some(staged) = StagedFile::resume(staging, entry)? {
+            resumed.push((at, staged));
+        }
+    }
+    Ok(resumed)
+}
+
+/// The folder of a generation that is not complete. Dropping it without a commit removes it, unless it is worth
+/// keeping.
+struct Staging {
+    home: PathBuf,
+    folder: PathBuf,
+    keep: bool,
+    done: bool,
+}
+
+impl Staging {
+    /// Makes the folder, or takes over the one of an interrupted installation; removes those of other bundles.
+    fn open(plan: &InstallPlan, reporter: &dyn Reporter) -> Result<Self, InstallError> {
+        let folder = layout::partial(&generation::folder(&plan.home, plan.generation));
+        if let Some(leftover) = &plan.leftover
+            && *leftover != folder
+        {
+            fs_err::rename(leftover, &folder).map_err(InstallError::writing)?;
+        }
+        for other in generation::unfinished(&plan.home)?.into_iter().filter(|other| *other != folder) {
+            remove(&other, "another bundle", reporter)?;
+        }
+        if plan.leftover.is_none() && folder.exists() {
+            remove(&folder, "another bundle", reporter)?;
+        }
+        fs_err::create_dir_all(&folder).map_err(InstallError::writing)?;
+        // From here on an error keeps the folder, so that an interruption costs nothing.
+        Ok(Self { home: plan.home.clone(), folder, keep: true, done: false })
+    }
+
+    /// The end: receipt, everything durable, final name, program, flip.
+    fn commit(&mut self, plan: &InstallPlan, receipt: &Receipt, program: Option<&Path>) -> Result<(), InstallError> {
+        let text = serde_json::to_vec_pretty(receipt).map_err(|error| InstallError::Io(error.into()))?;
+        write_durably(&self.folder.join(layout::RECEIPT), &text)?;
+        self.sync(plan)?;
+        if let Some(program) = program {
+            copy_program(program, &self.home.join(layout::PROGRAM))?;
+        }
+        let name = generation::folder(&self.home, plan.generation);
+        fs_err::rename(&self.folder, &name).map_err(InstallError::writing)?;
+        self.done = true;
+        disk::sync_folder(&self.home.join(layout::GENERATIONS)).map_err(InstallError::Io)?;
+        generation::make_current(&self.home, plan.generation)
+    }
+
+    /// Makes the names in all folders durable.
+    fn sync(&self, plan: &InstallPlan) -> Result<(), InstallError> {
+        let mut folders = BTreeSet::from([self.folder.clone()]);
+        for file in &plan.files {
+            let path = file.path.below(&self.folder);
+            folders.extend(path.ancestors().skip(1).take_while(|folder| *folder != self.folder).map(Path::to_path_buf));
+        }
+        folders.iter().try_for_each(|folder| disk::sync_folder(folder).map_err(InstallError::Io))
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.done && !self.keep {
+            // The error that led here matters more than one of cleaning up.
+            let _ = fs_err::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+fn remove(folder: &Path, whose: &str, reporter: &dyn Reporter) -> Result<(), InstallError> {
+    let text = format!("removing an unfinished installation of {whose}: `{}`", folder.display());
+    reporter.event(&Event::Note { text: &text });
+    fs_err::remove_dir_all(folder).map_err(InstallError::writing)
+}
+
+fn copy_program(from: &Path, to: &Path) -> Result<(), InstallError> {
+    if let (Ok(from), Ok(to)) = (from.canonicalize(), to.canonicalize())
+        && from == to
+    {
+        return Ok(());
+    }
+    let partial = layout::partial(to);
+    fs_err::copy(from, &partial).map_err(InstallError::writing)?;
+    disk::make_executable(&partial).map_err(InstallError::writing)?;
+    fs_err::File::open(&partial).and_then(|file| file.sync_all()).map_err(InstallError::writing)?;
+    fs_err::rename(&partial, to).map_err(InstallError::writing)
+}

@@ -1,0 +1,161 @@
+//! Why an installation did not happen. The generation in use stays in use.
+
+use manifest::{ByteSize, Finding};
+use std::io;
+use std::path::PathBuf;
+
+/// Why an installation, or a change of generations, did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum InstallError {
+    /// The bundle is damaged or incomplete.
+    #[error("{finding}{}", if *kept { "\n  what was installed so far is kept and will be continued; the installation in use was not touched" } else { "" })]
+    Damaged {
+        /// The first thing that is wrong.
+        finding: Finding,
+        /// The unfinished folder stays, for another try.
+        kept: bool,
+    },
+    /// The home's disk is too full.
+    #[error("`{}` has {} free; the installation needs {}", home.display(), ByteSize(*free), ByteSize(*needed))]
+    NoSpace {
+        /// The home.
+        home: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+        /// Bytes free.
+        free: u64,
+    },
+    /// The home's file system cannot hold a file of the bundle.
+    #[error("`{path}` has {}; `{}` cannot hold files of more than {}: {what}", ByteSize(*size), home.display(), ByteSize(*limit))]
+    FileTooLarge {
+        /// The home.
+        home: PathBuf,
+        /// The file.
+        path: String,
+        /// Its size.
+        size: u64,
+        /// What can be held.
+        limit: u64,
+        /// What limits it.
+        what: &'static str,
+    },
+    /// A path would be too long.
+    #[error("`{path}` in `{}` would be longer than the {limit} bytes that this system allows for a path", home.display())]
+    PathTooLong {
+        /// The home.
+        home: PathBuf,
+        /// The file.
+        path: String,
+        /// The longest allowed.
+        limit: usize,
+    },
+    /// The home would lie inside the bundle.
+    #[error("`{}` lies inside the bundle `{}`", home.display(), bundle.display())]
+    HomeInBundle {
+        /// The home.
+        home: PathBuf,
+        /// The bundle folder.
+        bundle: PathBuf,
+    },
+    /// The home cannot be written to.
+    #[error("`{}` cannot be written to: {reason}", home.display())]
+    NotWritable {
+        /// The home.
+        home: PathBuf,
+        /// The operating system's words.
+        reason: String,
+    },
+    /// Another program changes this home.
+    #[error("another installation into `{}` is going on{}", home.display(), if holder.is_empty() { String::new() } else { format!(" (process {holder})") })]
+    Locked {
+        /// The home.
+        home: PathBuf,
+        /// Its process.
+        holder: String,
+    },
+    /// A file of the bundle does not have the digest that the manifest states, although its chunks do.
+    #[error("the manifest contradicts itself: the chunks of `{path}` are right, the digest of the whole file is not")]
+    Contradiction {
+        /// The file.
+        path: String,
+    },
+    /// The disk became full.
+    #[error("the disk is full: {0}")]
+    Full(io::Error),
+    /// `CURRENT` cannot be used.
+    #[error("`{}` cannot be used: {reason}", file.display())]
+    BadCurrent {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A generation is not complete.
+    #[error("`{}` cannot be used: {reason}", file.display())]
+    BadGeneration {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Nothing is installed there.
+    #[error("nothing is installed in `{}`", home.display())]
+    NothingInstalled {
+        /// The home.
+        home: PathBuf,
+    },
+    /// There is no older generation.
+    #[error("`{}` holds nothing older than generation {number}", home.display())]
+    NothingBefore {
+        /// The home.
+        home: PathBuf,
+        /// The generation in use.
+        number: u32,
+    },
+    /// The operating system refused something.
+    #[error("{0}")]
+    Io(io::Error),
+}
+
+impl InstallError {
+    /// What to do now.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        Some(match self {
+            Self::Damaged { .. } => {
+                "run `fieldforge verify` on the bundle for everything that is wrong, copy it again, then run the same \
+                 command again"
+                    .to_owned()
+            }
+            Self::NoSpace { needed, free, .. } => {
+                format!("free {} more, or choose another disk with `--home`", ByteSize(needed.saturating_sub(*free)))
+            }
+            Self::FileTooLarge { .. } => "choose a home on another disk with `--home`".to_owned(),
+            Self::PathTooLong { .. } => "choose a shorter path with `--home`".to_owned(),
+            Self::HomeInBundle { .. } => "choose a folder outside the bundle with `--home`".to_owned(),
+            Self::NotWritable { .. } => "choose a folder of your own with `--home`, or change its rights".to_owned(),
+            Self::Locked { .. } => "wait until it is done, then run the same command again".to_owned(),
+            Self::Contradiction { .. } => "do not use this bundle: get it again from the person who made it".to_owned(),
+            Self::Full(_) => "free space there, or choose another disk with `--home`; then run the same command again".to_owned(),
+            Self::BadCurrent { .. } | Self::BadGeneration { .. } => {
+                "install the bundle again: `fieldforge install BUNDLE --home HOME`".to_owned()
+            }
+            Self::NothingInstalled { .. } => "install a bundle first: `fieldforge install BUNDLE --home HOME`".to_owned(),
+            Self::NothingBefore { .. } => "install the older bundle again".to_owned(),
+            Self::Io(_) => "check the disk and your rights there, then run the same command again".to_owned(),
+        })
+    }
+
+    /// Sorts an error of writing by what can be done about it.
+    pub(crate) fn writing(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error),
+            _ => Self::Io(error),
+        }
+    }
+
+    /// Is it worth keeping what was installed so far?
+    pub(crate) const fn worth_continuing(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Io(_))
+    }
+}

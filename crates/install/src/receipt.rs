@@ -1,0 +1,36 @@
+//! What was installed, when and how.
+
+use manifest::Sha256;
+use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
+
+/// What was installed, when and how. Kept in the generation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Name of the bundle.
+    pub bundle: String,
+    /// Identity of the bundle.
+    pub bundle_id: Sha256,
+    /// The generation.
+    pub generation: u32,
+    /// The generation that was in use before.
+    pub previous: Option<u32>,
+    /// Where the bundle was.
+    pub from: PathBuf,
+    /// Seconds since 1970, by the clock of this machine.
+    pub installed_at: u64,
+    /// The program that installed it ("fieldforge 0.1.0").
+    pub installed_by: String,
+    /// Number of files.
+    pub files: usize,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Bytes that were written from the bundle.
+    pub written: u64,
+    /// Bytes that the previous generation, or an interrupted installation, had already.
+    pub reused: u64,
+    /// How long it took.
+    pub seconds: f64,
+    /// What deserves attention.
+    pub warnings: Vec<String>,
+}

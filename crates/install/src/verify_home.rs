@@ -1,0 +1,23 @@
+//! Verification of what is installed.
+
+use crate::files::check_files;
+use crate::{InstallError, VerifyReport, generation};
+use manifest::Reporter;
+use std::path::Path;
+use std::time::Instant;
+
+/// Compares every file of the generation in use with its manifest. `threads` 0 means all there are, at most eight.
+///
+/// # Errors
+/// When nothing is installed, or the generation's own records cannot be read. Damaged files are findings, not errors.
+pub fn verify_home(home: &Path, threads: usize, reporter: &dyn Reporter) -> Result<VerifyReport, InstallError> {
+    let start = Instant::now();
+    let Some(current) = generation::current(home)? else {
+        return Err(InstallError::NothingInstalled { home: home.to_path_buf() });
+    };
+    let entries = &current.manifest.files;
+    let files: Vec<_> = entries.iter().map(|entry| (entry.path.below(&current.folder), entry)).collect();
+    let threads = if threads == 0 { ordered::default_threads() } else { threads };
+    let findings = check_files(&files, threads, reporter, "installed files");
+    Ok(VerifyReport { findings, bytes: current.manifest.size(), seconds: start.elapsed().as_secs_f64() })
+}
