@@ -41,7 +41,7 @@ export function sizeFor(ratio: Ratio, native: Size, limits: Limits): Size {
       const shapeError = Math.abs(Math.log(width / height / wanted))
       const areaError = Math.log((width * height) / area)
       const outside = shapeError > shapeTolerance ? 100 * shapeError : 0
-      const cost = outside + 2 * shapeError + (areaError > 0 ? 3 * areaError : -2 * areaError)
+      const cost = outside + 2 * shapeError + (areaError > 0 ? 3 * areaError : -areaError)
       if (cost < bestCost - 1e-9) {
         bestCost = cost
         best = { width, height }

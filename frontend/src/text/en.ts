@@ -56,7 +56,7 @@ export const en = {
     seedNumber: 'Seed number',
     seedReuse: 'Reuse the shown picture’s seed',
     count: 'Pictures at a time',
-    reset: 'Back to what the model recommends',
+    reset: 'Back to the model’s values',
     keys: 'Keyboard',
   },
 
@@ -140,6 +140,7 @@ export const en = {
     recommended: 'Recommended',
     recommendedValue: (steps: number, cfg: number, sampler: string) => `${steps} steps, CFG ${cfg}, ${sampler}`,
     spark: 'spark is a tiny demonstration model built into Fieldforge. It draws small emoji-like pictures of single things.',
+    sparkShort: 'A tiny demonstration model that draws small emoji-like pictures.',
     sparkMore: 'Get a real checkpoint',
     howTitle: 'Get a real checkpoint into a bundle',
     howIntro: 'A real checkpoint is downloaded on a machine with internet, packed into a bundle, and carried here.',
@@ -161,7 +162,7 @@ export const en = {
       unknown: 'Seal not checked',
     },
     short: { S3: 'Offline', S2: 'Offline', S1: 'Partly sealed', S0: 'Not sealed', unknown: 'Not checked' },
-    open: (badge: string) => `${badge}. Show the proof`,
+    open: 'Show the proof',
     title: 'What keeps this machine’s pictures here',
     plain: {
       S3: 'The kernel runs this program in a network of its own that leads nowhere, and refuses it every way to open a connection.',

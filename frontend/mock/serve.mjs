@@ -1,0 +1,247 @@
+// A stand-in for the server while working on the page: serves dist and answers /api/v1 from memory.
+//
+//   node mock/serve.mjs [--port 7861] [--pictures DIR] [--history N] [--seal S2] [--step-ms 120]
+//
+// DIR holds PNG files named for their prompt (`a_banana.png`); without it every picture is a plain gradient.
+
+import { createServer } from 'node:http'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { dirname, extname, join, normalize } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { crc32, deflateSync } from 'node:zlib'
+
+const { values: options } = parseArgs({
+  options: {
+    port: { type: 'string', default: '7861' },
+    pictures: { type: 'string' },
+    history: { type: 'string', default: '0' },
+    seal: { type: 'string', default: 'S2' },
+    'step-ms': { type: 'string', default: '120' },
+  },
+})
+const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
+
+const models = [
+  { id: 'spark', name: 'spark', family: 'sd1', licence: 'MIT AND Apache-2.0', width: 64, height: 64, steps: 20, cfg_scale: 5, sampler: 'Euler', note: 'Tiny (17 MB): draws small emoji-like pictures of single things.', is_default: true },
+  { id: 'sd15', name: 'Stable Diffusion 1.5', family: 'sd1', licence: 'CreativeML Open RAIL-M', width: 512, height: 512, steps: 25, cfg_scale: 7, sampler: 'DPM++ 2M Karras', note: '', is_default: false },
+]
+const samplers = ['Euler', 'Euler a', 'DPM++ 2M Karras', 'DDIM']
+const limits = { max_side: 2048, side_multiple: 8, min_side: 64, max_steps: 150 }
+
+// --- pictures
+
+function chunk(name, data) {
+  const body = Buffer.concat([Buffer.from(name, 'latin1'), data])
+  const out = Buffer.alloc(body.length + 8)
+  out.writeUInt32BE(data.length, 0)
+  body.copy(out, 4)
+  out.writeUInt32BE(crc32 ? crc32(body) : 0, body.length + 4)
+  return out
+}
+
+function gradient(width, height, seed, noise) {
+  const rows = Buffer.alloc((width * 3 + 1) * height)
+  const hue = (shift) => ((seed * 2654435761) >>> shift) & 255
+  for (let y = 0, at = 0; y < height; y++) {
+    at++
+    for (let x = 0; x < width; x++) {
+      for (const shift of [0, 8, 16]) {
+        const clean = (hue(shift) * x) / width + (hue(shift + 3) * 0.6 * y) / height + 40
+        rows[at++] = Math.min(255, clean * (1 - noise) + Math.random() * 255 * noise)
+      }
+    }
+  }
+  const head = Buffer.alloc(13)
+  head.writeUInt32BE(width, 0)
+  head.writeUInt32BE(height, 4)
+  head.set([8, 2, 0, 0, 0], 8)
+  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))])
+}
+
+const drawn = new Map()
+if (options.pictures) {
+  for (const file of readdirSync(options.pictures)) {
+    if (file.endsWith('.png')) drawn.set(file.slice(0, -4).replaceAll('_', ' '), readFileSync(join(options.pictures, file)))
+  }
+}
+const draw = (settings) => (settings.model === 'spark' && drawn.get(settings.prompt)) || gradient(settings.width, settings.height, settings.seed, 0)
+
+let counter = 0
+const pictures = new Map()
+const trash = new Map()
+const files = new Map()
+
+function addPicture(settings, when) {
+  const stamp = when.toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15)
+  const id = `${stamp}-${String(++counter).padStart(4, '0')}`
+  const bytes = draw(settings)
+  files.set(id, bytes)
+  const picture = { id, url: `/outputs/${id}.png`, width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20), created: when.toISOString(), settings, infotext: settings.prompt }
+  pictures.set(id, picture)
+  return picture
+}
+
+const names = drawn.size > 0 ? [...drawn.keys()] : ['a banana', 'a rocket', 'a cat face']
+for (let n = Number(options.history); n > 0; n--) {
+  const settings = { model: 'spark', prompt: names[n % names.length], negative_prompt: '', width: 64, height: 64, steps: 20, cfg_scale: 5, seed: n * 7919, sampler: 'Euler' }
+  addPicture(settings, new Date(Date.now() - n * 61_000))
+}
+
+// --- events and the queue
+
+const listeners = new Set()
+const say = (event, data) => listeners.forEach((to) => to.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`))
+setInterval(() => listeners.forEach((to) => to.write(': alive\n\n')), 15_000).unref()
+
+const jobs = new Map()
+let running = null
+let waiting = []
+const queue = () => ({ running, waiting })
+
+function next() {
+  if (running !== null || waiting.length === 0) return
+  running = waiting.shift()
+  running.state = 'running'
+  waiting.forEach((job, index) => (job.position = index + 1))
+  say('job', running)
+  tick(running)
+}
+
+function end(job, state, more = {}) {
+  Object.assign(job, { state }, more)
+  if (running === job) running = null
+  say('job', job)
+  next()
+}
+
+function tick(job) {
+  if (job.state !== 'running') return
+  job.step++
+  const preview = gradient(Math.min(64, job.settings.width), Math.min(64, job.settings.height), job.settings.seed, 1 - job.step / job.steps)
+  const left = ((job.steps - job.step) * Number(options['step-ms'])) / 1000
+  say('progress', { id: job.id, step: job.step, steps: job.steps, seconds_left: left, preview: `data:image/png;base64,${preview.toString('base64')}` })
+  if (job.step < job.steps) return void setTimeout(tick, Number(options['step-ms']), job)
+  if (job.settings.prompt.includes('fail')) {
+    return end(job, 'failed', { error: { code: 'failed', message: 'the prompt asked for a failure', hint: 'leave the word `fail` out' } })
+  }
+  const picture = addPicture(job.settings, new Date())
+  say('picture', picture)
+  end(job, 'done', { picture: picture.id })
+}
+
+function generate(body) {
+  const model = models.find((card) => card.id === (body.model ?? 'spark'))
+  if (!model) return [400, problem('unknown_model', `there is no model \`${body.model}\``, 'choose one of the list')]
+  const seed = Number.isInteger(body.seed) && body.seed >= 0 ? body.seed : Math.floor(Math.random() * 2 ** 32)
+  const made = []
+  for (let n = 0; n < (body.count ?? 1); n++) {
+    const settings = { model: model.id, prompt: body.prompt, negative_prompt: body.negative_prompt ?? '', width: body.width ?? model.width, height: body.height ?? model.height, steps: body.steps ?? model.steps, cfg_scale: body.cfg_scale ?? model.cfg_scale, seed: seed + n, sampler: body.sampler ?? model.sampler }
+    const job = { id: `j${jobs.size + 1}`, state: 'waiting', settings, step: 0, steps: settings.steps, picture: null, error: null, position: waiting.length + 1 }
+    jobs.set(job.id, job)
+    waiting.push(job)
+    made.push({ ...job })
+    say('job', job)
+  }
+  setTimeout(next, 5)
+  return [202, { jobs: made }]
+}
+
+// --- answers
+
+const problem = (code, message, hint = null) => ({ error: { code, message, hint } })
+
+const seal = {
+  level: options.seal,
+  sentence: 'Sealed: the kernel refuses this process every way to open a connection.',
+  mechanisms: [
+    { name: 'seccomp', enforced: ['S2', 'S3'].includes(options.seal), detail: 'a filter on all threads refuses connect, sendto and new sockets; seen to refuse a probe' },
+    { name: 'network namespace', enforced: options.seal === 'S3', detail: options.seal === 'S3' ? 'only a loopback of its own' : 'a server must be reachable on this machine, so it stays in the machine’s network' },
+    { name: 'Landlock files', enforced: options.seal !== 'S0', detail: 'writes only below the home folder' },
+    { name: 'no new privileges', enforced: options.seal !== 'S0', detail: 'set and read back' },
+  ],
+  kernel: 'Linux 6.12.43 #1 SMP',
+  architecture: 'x86_64',
+  filter_sha256: '0fc89fd73e0f9275116a7f82457dfce34f8b9d7ee722f98fcd23ced02e31d5ca',
+  network_namespace: null,
+  attempts: [],
+}
+const selfTest = {
+  verdict: 'passed',
+  seal: { level: 'S3', sentence: '', mechanisms: [] },
+  attempts: [
+    { what: 'open a TCP connection to 192.0.2.1', refused: true, detail: 'the kernel answered: operation not permitted' },
+    { what: 'send a datagram to 198.51.100.1', refused: true, detail: 'the kernel answered: operation not permitted' },
+    { what: 'look up a name', refused: true, detail: 'no socket could be made' },
+    { what: 'send with MSG_FASTOPEN', refused: true, detail: 'the kernel answered: operation not permitted' },
+  ],
+  picture: { prompt: 'a banana', seconds: 2.1, comparison: 'equal bytes' },
+  picture_url: '/api/v1/self-test/picture.png',
+}
+
+function answer(method, url, body) {
+  const path = url.pathname.replace('/api/v1/', '')
+  const [kind, id, verb] = path.split('/')
+  if (path === 'status') return [200, { version: '0.1.0', models, samplers, queue: queue(), limits, seal_level: options.seal }]
+  if (path === 'generate' && method === 'POST') return generate(body)
+  if (path === 'seal') return [200, seal]
+  if (path === 'self-test') return [200, selfTest]
+  if (path === 'healthz') return [200, { ok: true }]
+  if (kind === 'jobs') {
+    const job = jobs.get(id)
+    if (!job) return [404, problem('unknown_job', `there is no job \`${id}\``)]
+    if (method === 'GET') return [200, job]
+    if (!['waiting', 'running'].includes(job.state)) return [409, problem('over', 'the job is already over')]
+    waiting = waiting.filter((other) => other !== job)
+    end(job, 'cancelled')
+    return [200, job]
+  }
+  if (kind === 'pictures' && id === undefined) {
+    const before = url.searchParams.get('before')
+    const limit = Number(url.searchParams.get('limit') ?? 60)
+    const all = [...pictures.values()].sort((a, b) => (a.id < b.id ? 1 : -1)).filter((picture) => before === null || picture.id < before)
+    return [200, { pictures: all.slice(0, limit), more: all.length > limit }]
+  }
+  if (kind === 'pictures' && method === 'DELETE' && pictures.has(id)) {
+    trash.set(id, pictures.get(id))
+    pictures.delete(id)
+    say('removed', { id })
+    return [204, null]
+  }
+  if (kind === 'pictures' && verb === 'restore' && trash.has(id)) {
+    pictures.set(id, trash.get(id))
+    trash.delete(id)
+    say('picture', pictures.get(id))
+    return [200, pictures.get(id)]
+  }
+  return [404, problem('not_found', `there is nothing at \`${url.pathname}\``)]
+}
+
+const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript; charset=utf-8', '.css': 'text/css; charset=utf-8', '.svg': 'image/svg+xml', '.png': 'image/png' }
+const policy = "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'"
+
+createServer(async (request, response) => {
+  const url = new URL(request.url, 'http://127.0.0.1')
+  response.setHeader('Content-Security-Policy', policy)
+  const png = (bytes) => response.writeHead(200, { 'Content-Type': 'image/png' }).end(bytes)
+  if (url.pathname === '/api/v1/events') {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream', 'Cache-Control': 'no-store' })
+    response.write(`event: hello\ndata: ${JSON.stringify(queue())}\n\n`)
+    listeners.add(response)
+    request.on('close', () => listeners.delete(response))
+  } else if (url.pathname === '/api/v1/self-test/picture.png') {
+    png(drawn.get('a banana') ?? gradient(64, 64, 5, 0))
+  } else if (url.pathname.startsWith('/api/')) {
+    const parts = []
+    for await (const part of request) parts.push(part)
+    const [status, data] = answer(request.method, url, parts.length > 0 ? JSON.parse(Buffer.concat(parts)) : {})
+    response.writeHead(status, { 'Content-Type': 'application/json' }).end(data === null ? '' : JSON.stringify(data))
+  } else if (url.pathname.startsWith('/outputs/')) {
+    const bytes = files.get(url.pathname.slice(9, -4))
+    bytes ? png(bytes) : response.writeHead(404).end()
+  } else {
+    const path = normalize(join(dist, url.pathname === '/' ? 'index.html' : url.pathname))
+    if (!path.startsWith(dist) || !existsSync(path) || !statSync(path).isFile()) response.writeHead(404).end()
+    else response.writeHead(200, { 'Content-Type': types[extname(path)] ?? 'application/octet-stream' }).end(readFileSync(path))
+  }
+}).listen(Number(options.port), '127.0.0.1', () => console.log(`http://127.0.0.1:${options.port}/`))
