@@ -6,6 +6,9 @@ use manifest::{Catalog, ManifestError};
 /// The embedded checkpoint.
 pub(crate) const SPARK: &[u8] = include_bytes!("../models/spark/spark.safetensors");
 
+/// Its name in the catalog.
+pub(crate) const SPARK_ID: &str = "spark";
+
 /// The names that sources of the kind `builtin` can have.
 pub(crate) const BUILTINS: &[Builtin] = &[
     Builtin {

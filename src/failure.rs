@@ -80,7 +80,17 @@ macro_rules! from_hinted {
     )+};
 }
 
-from_hinted!(manifest::ManifestError);
+from_hinted!(
+    manifest::ManifestError,
+    bundler::PlanError,
+    bundler::FetchError,
+    bundler::PackError,
+    ::install::OpenError,
+    ::install::InstallError,
+    seal::SealError,
+    engine::EngineError,
+    server::ServerError,
+);
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {

@@ -1,1 +1,59 @@
-fn main() {}
+//! The program `fieldforge`: arguments in, one command, an exit status out.
+//!
+//! Thin on purpose: every command is one file in `commands/`, and what it does lives in the libraries. Printing,
+//! progress and exit statuses are decided here and nowhere else.
+
+mod atomic;
+mod browser;
+mod builtin;
+mod cli;
+mod commands;
+mod failure;
+mod generator;
+mod home;
+mod models;
+mod output;
+mod self_test;
+mod system;
+
+use clap::Parser as _;
+use cli::{Cli, Command};
+use failure::Outcome;
+use output::Output;
+use std::process::ExitCode;
+
+/// The program and its version, as records name it.
+const PROGRAM_VERSION: &str = concat!("fieldforge ", env!("CARGO_PKG_VERSION"));
+
+fn main() -> ExitCode {
+    // clap prints help, version and wrong usage itself, and ends with 0 or 2.
+    let cli = Cli::parse();
+    let output = Output::new(cli.global);
+    match run(cli.command, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit_code()
+        }
+    }
+}
+
+fn run(command: Option<Command>, output: &Output) -> Outcome {
+    match command {
+        None => commands::start::without_arguments(output),
+        Some(Command::Start(args)) => commands::start::run(&args, output),
+        Some(Command::Demo(args)) => commands::demo::run(&args, output),
+        Some(Command::Catalog(command)) => commands::catalog::run(&command, output),
+        Some(Command::Plan(args)) => commands::plan::run(&args, output),
+        Some(Command::Bundle(args)) => commands::bundle::run(&args, output),
+        Some(Command::Verify(args)) => commands::verify::run(&args, output),
+        Some(Command::Inspect(args)) => commands::inspect::run(&args, output),
+        Some(Command::Install(args)) => commands::install::run(&args, output),
+        Some(Command::Selftest(args)) => commands::selftest::run(&args, output),
+        Some(Command::Serve(args)) => commands::serve::run(&args, output),
+        Some(Command::Generate(args)) => commands::generate::run(&args, output),
+        Some(Command::Doctor(args)) => commands::doctor::run(&args, output),
+        Some(Command::Sealed) => self_test::run_child(),
+        Some(Command::Knock { address }) => self_test::knock(address),
+    }
+}

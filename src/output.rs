@@ -38,11 +38,6 @@ impl Output {
         Self { json: global.json, quiet: global.quiet, terminal, bars: MultiProgress::new(), tasks: Mutex::default() }
     }
 
-    /// Results are wanted as JSON.
-    pub(crate) const fn json(&self) -> bool {
-        self.json
-    }
-
     /// The result that was asked for, on stdout: `value` as JSON, or `text` for people.
     pub(crate) fn result(&self, value: &impl serde::Serialize, text: impl Display) {
         if self.json {
@@ -65,6 +60,14 @@ impl Output {
     /// Something to act on; never silent.
     pub(crate) fn warn(&self, text: impl Display) {
         self.event(&Event::Warning { text: &text.to_string() });
+    }
+
+    /// One finding of a verification; never silent.
+    pub(crate) fn problem(&self, finding: &manifest::Finding) {
+        if self.json {
+            return self.out(&serde_json::to_string(finding).unwrap_or_default());
+        }
+        self.err(&finding.to_string());
     }
 
     /// How the run ended badly.
@@ -149,7 +152,9 @@ impl Reporter for Output {
         }
         match event {
             Event::Step { number, of, title } => self.err(&format!("[{number}/{of}] {title}")),
-            Event::StepDone { number, of, seconds, .. } => self.err(&format!("[{number}/{of}] done in {}", Seconds(*seconds))),
+            Event::StepDone { number, of, seconds, .. } => {
+                self.err(&format!("[{number}/{of}] done in {}", Seconds(*seconds)))
+            }
             Event::TaskStart { task, bytes } => self.start(task, *bytes),
             Event::TaskProgress { task, bytes } => self.progress(task, *bytes),
             Event::TaskEnd { task, .. } => self.end(task),

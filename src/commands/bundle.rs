@@ -1,0 +1,256 @@
+//! `bundle`: plan, fetch, draw the reference picture, pack, read back.
+
+use crate::cli::BundleArgs;
+use crate::commands::plan::{Wish, fetch_options};
+use crate::commands::selftest::{DEFAULT_PROMPT, DEFAULT_SEED};
+use crate::commands::verify;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Output, Seconds};
+use crate::self_test::{LEAST_PSNR, pixels_sha256};
+use crate::{atomic, builtin, home, models};
+use bundler::{BundlePlan, Content, FetchOptions, Fetched, FetchedFile, PackFile, PackInput, PackOptions, PackReport};
+use engine::Model;
+use manifest::{
+    BundlePath, ByteSize, Component, ComponentId, ComponentKind, LockedComponent, Needs, RecommendedSettings,
+    SelfTestRequest, SelfTestSpec, Sha256, layout,
+};
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
+    let wish = Wish::read(&args.request)?;
+    let fetching = fetch_options(&args.fetch, &wish.folder)?;
+    let packing = PackOptions {
+        out: home::absolute(&args.out)?,
+        volume_size: args.volume_size,
+        threads: 0,
+        replace: args.replace,
+    };
+    let plan = output.step(1, 4, "Plan", || {
+        let plan = wish.plan(args.request.trust_on_first_use)?;
+        output.say(plan.to_string().trim_end());
+        Ok(plan)
+    })?;
+    let fetched = output.step(2, 4, "Fetch and check every byte", || fetch(&wish, &plan, &fetching, output))?;
+    let report = output
+        .step(3, 4, "Draw the reference picture and pack", || pack(&wish, &fetched, &fetching, &packing, output))?;
+    output.step(4, 4, "Read the bundle back", || read_back(&report, output))?;
+    let size = report.volumes.iter().map(|(_, size)| size).sum();
+    output.result(
+        &serde_json::json!({
+            "folder": report.folder, "volumes": report.volumes, "bundle_id": report.bundle_id, "bytes": report.bytes,
+            "seconds": report.seconds,
+        }),
+        format!(
+            "`{}`: {} in {} file(s)\n\nCarry the whole folder to the other machine and start the program in it:\n    {}",
+            report.folder.display(),
+            ByteSize(size),
+            report.volumes.len(),
+            report.folder.join(layout::PROGRAM).display()
+        ),
+    );
+    Ok(())
+}
+
+/// Fetches what the plan names and writes the lock beside the request.
+pub(crate) fn fetch(wish: &Wish, plan: &BundlePlan, options: &FetchOptions, output: &Output) -> Outcome<Fetched> {
+    let fetched = bundler::fetch(plan, options, output)?;
+    if let Some(file) = &wish.lock_file {
+        let text = fetched.lock.to_toml();
+        if fs_err::read_to_string(file).ok().as_deref() != Some(&text) {
+            atomic::write(file, text.as_bytes())?;
+        }
+    }
+    Ok(fetched)
+}
+
+/// Draws the picture that the self-test must match, and packs everything.
+pub(crate) fn pack(
+    wish: &Wish,
+    fetched: &Fetched,
+    fetching: &FetchOptions,
+    options: &PackOptions,
+    output: &Output,
+) -> Outcome<PackReport> {
+    let default_model = default_model(wish, fetched)?;
+    let mut files: Vec<PackFile> = fetched.files.iter().map(pack_file).collect();
+    let golden = golden(wish, fetched, default_model.as_ref(), &fetching.cache, output)?;
+    let self_test = golden.map(|(spec, file)| {
+        files.push(file);
+        spec
+    });
+    let program = home::program()?;
+    let input = PackInput {
+        name: &wish.request.name,
+        components: fetched.lock.components.iter().map(component).collect(),
+        needs: needs(&files, fetched, default_model.as_ref()),
+        files,
+        default_model,
+        self_test,
+        programs: vec![(target(), program)],
+        made_by: crate::PROGRAM_VERSION.to_owned(),
+    };
+    Ok(bundler::pack(&input, options, output)?)
+}
+
+/// Opens what was just written and checks it as the offline machine will.
+pub(crate) fn read_back(report: &PackReport, output: &Output) -> Outcome {
+    let found = verify::bundle(&report.folder, output)?;
+    for finding in &found.findings {
+        output.problem(finding);
+    }
+    if found.findings.is_empty() {
+        output.say(format!("{} read back in {}", ByteSize(found.bytes), Seconds(found.seconds)));
+        return Ok(());
+    }
+    Err(Failure::new(format!(
+        "`{}` does not hold what was written to it: {} finding(s)",
+        report.folder.display(),
+        found.findings.len()
+    ))
+    .with_hint("the medium is likely failing: write the bundle to another one with --out"))
+}
+
+/// The machines that this program runs on.
+fn target() -> String {
+    format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+fn pack_file(fetched: &FetchedFile) -> PackFile {
+    PackFile {
+        path: fetched.file.path.clone(),
+        component: fetched.component.clone(),
+        content: fetched.content.clone(),
+        size: fetched.file.size,
+        sha256: fetched.file.sha256,
+    }
+}
+
+fn component(locked: &LockedComponent) -> Component {
+    Component {
+        id: locked.id.clone(),
+        kind: locked.kind,
+        family: locked.family.clone(),
+        title: locked.title.clone(),
+        licence: locked.licence.clone(),
+        sources: locked.sources.clone(),
+        settings: locked.settings.clone(),
+    }
+}
+
+fn default_model(wish: &Wish, fetched: &Fetched) -> Outcome<Option<ComponentId>> {
+    let mut checkpoints =
+        fetched.lock.components.iter().filter(|component| component.kind == ComponentKind::Checkpoint);
+    let Some(wanted) = &wish.request.default_model else {
+        // Whoever chose a real checkpoint beside spark wants that one.
+        let chosen = checkpoints.clone().find(|component| component.id.as_str() != "spark");
+        return Ok(chosen.or_else(|| checkpoints.next()).map(|component| component.id.clone()));
+    };
+    if checkpoints.any(|component| component.id == *wanted) {
+        return Ok(Some(wanted.clone()));
+    }
+    Err(Failure::new(format!("`default-model` is `{wanted}`, which is no checkpoint of this bundle"))
+        .with_hint(format!("add it: include = [\"{wanted}\"], or name one that is included")))
+}
+
+fn needs(files: &[PackFile], fetched: &Fetched, default_model: Option<&ComponentId>) -> Needs {
+    let disk = files.iter().map(|file| file.size).sum();
+    let largest_file = files.iter().map(|file| file.size).max().unwrap_or_default();
+    let model: u64 =
+        fetched.files.iter().filter(|file| Some(&file.component) == default_model).map(|file| file.file.size).sum();
+    // Half-precision weights are widened to f32 for computing; a 512x512 picture takes about 2 GiB beside them.
+    let memory = model.saturating_mul(2) + if model > (1 << 30) { 2 << 30 } else { 256 << 20 };
+    Needs { disk, largest_file, memory }
+}
+
+/// The picture that the offline machine must draw, made with the bytes that travel.
+fn golden(
+    wish: &Wish,
+    fetched: &Fetched,
+    default_model: Option<&ComponentId>,
+    cache: &Path,
+    output: &Output,
+) -> Outcome<Option<(SelfTestSpec, PackFile)>> {
+    let wanted = wish.request.self_test.clone().unwrap_or_default();
+    let Some((component, file)) = self_test_model(&wanted, fetched, default_model)? else {
+        output.warn("no checkpoint of this bundle can be drawn with yet: the self-test will use the built-in spark, with nothing to compare");
+        return Ok(None);
+    };
+    let model = match &file.content {
+        Content::Disk(path) => Model::open(path)?,
+        Content::Memory(bytes) => Model::from_static(component.id.as_str(), bytes)?,
+    };
+    let none = RecommendedSettings::default();
+    let mut settings = models::starting_settings(Some(model.info()), component.settings.as_ref().unwrap_or(&none));
+    settings.prompt = wanted.prompt.unwrap_or_else(|| DEFAULT_PROMPT.to_owned());
+    settings.steps = wanted.steps.unwrap_or(settings.steps);
+    settings.seed = wanted.seed.unwrap_or(DEFAULT_SEED);
+    if let Some(size) = wanted.size {
+        (settings.width, settings.height) = (size, size);
+    }
+    settings.check()?;
+    output.say(format!("drawing \"{}\" with {}: what the self-test must match", settings.prompt, component.id));
+    let picture = model.generate(&settings, &mut |_| ControlFlow::Continue(()))?;
+    let text = engine::infotext(&settings, component.id.as_str(), &file.file.sha256.short());
+    let png = picture.to_png(&[("parameters", &text)])?;
+    let path: BundlePath = format!("{}/{}", layout::GOLDEN, layout::SELF_TEST_PICTURE).parse().map_err(Failure::new)?;
+    let sha256 = Sha256::of(&png);
+    let size = png.len() as u64;
+    let packed = PackFile {
+        path: path.clone(),
+        component: component.id.clone(),
+        content: keep(&png, cache, sha256)?,
+        size,
+        sha256,
+    };
+    let spec = SelfTestSpec {
+        model: file.file.path.clone(),
+        prompt: settings.prompt,
+        width: settings.width,
+        height: settings.height,
+        steps: settings.steps,
+        cfg_scale: settings.cfg_scale,
+        seed: settings.seed,
+        sampler: settings.sampler.to_string(),
+        picture: path,
+        pixels_sha256: pixels_sha256(&picture),
+        machine_class: engine::machine_class(),
+        least_psnr: LEAST_PSNR,
+    };
+    Ok(Some((spec, packed)))
+}
+
+fn keep(png: &[u8], cache: &Path, sha256: Sha256) -> Outcome<Content> {
+    let folder: PathBuf = cache.join("drawn");
+    fs_err::create_dir_all(&folder)?;
+    let file = folder.join(format!("{sha256}.png"));
+    atomic::write(&file, png)?;
+    Ok(Content::Disk(file))
+}
+
+/// The checkpoint that the self-test draws with: the one asked for, else spark, else the default one.
+fn self_test_model<'a>(
+    wanted: &SelfTestRequest,
+    fetched: &'a Fetched,
+    default_model: Option<&ComponentId>,
+) -> Outcome<Option<(&'a LockedComponent, &'a FetchedFile)>> {
+    let spark: Option<ComponentId> = builtin::SPARK_ID.parse().ok();
+    let drawable = |id: &ComponentId| {
+        let component = fetched.lock.get(id).filter(|component| component.kind == ComponentKind::Checkpoint)?;
+        component.family.as_deref().is_none_or(models::is_supported).then_some(())?;
+        let file = fetched
+            .files
+            .iter()
+            .find(|file| file.component == *id && file.file.path.as_str().ends_with(".safetensors"))?;
+        Some((component, file))
+    };
+    if let Some(id) = &wanted.model {
+        return drawable(id).map(Some).ok_or_else(|| {
+            Failure::new(format!(
+                "the self-test cannot draw with `{id}`: it is not a checkpoint of this bundle that the engine can read"
+            ))
+            .with_hint("name another checkpoint under [self-test], or leave `model` out")
+        });
+    }
+    Ok(spark.as_ref().and_then(drawable).or_else(|| default_model.and_then(drawable)))
+}

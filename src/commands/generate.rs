@@ -1,0 +1,99 @@
+//! `generate`: one picture into a file, sealed.
+
+use crate::cli::GenerateArgs;
+use crate::failure::{Failure, Outcome};
+use crate::output::{Output, Seconds};
+use crate::{atomic, home, models};
+use manifest::{Event, Reporter as _};
+use seal::FileRules;
+use serde::Serialize;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+#[derive(Serialize)]
+struct Drawn<'a> {
+    picture: &'a Path,
+    settings: &'a engine::GenerateSettings,
+    model: &'a str,
+    seconds: f64,
+}
+
+pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
+    let home = home::resolve(&args.home)?;
+    let choice = models::choose(&home, args.model.as_deref())?;
+    let out = home::absolute(&args.out)?;
+    let folder = out.parent().map(Path::to_path_buf).unwrap_or_default();
+    if !folder.is_dir() {
+        return Err(Failure::new(format!("the folder `{}` for the picture does not exist", folder.display()))
+            .with_hint(format!("make it first: mkdir -p '{}'", folder.display())));
+    }
+    let seed = match args.seed {
+        Some(seed) => seed,
+        None => random_seed()?,
+    };
+    shut_off(&choice, &folder, output)?;
+
+    let model = choice.load()?;
+    let mut settings = models::starting_settings(Some(model.info()), &choice.recommended);
+    settings.prompt.clone_from(&args.prompt);
+    settings.negative_prompt.clone_from(&args.negative);
+    settings.seed = seed;
+    if let Some(size) = &args.size {
+        (settings.width, settings.height) = parse_size(size)?;
+    }
+    settings.steps = args.steps.unwrap_or(settings.steps);
+    settings.cfg_scale = args.cfg.unwrap_or(settings.cfg_scale);
+    if let Some(sampler) = &args.sampler {
+        settings.sampler = sampler.parse()?;
+    }
+    settings.check()?;
+
+    let began = Instant::now();
+    let task = format!("{} steps", settings.steps);
+    output.event(&Event::Note { text: &format!("drawing \"{}\" with {}, {task}", settings.prompt, choice.id) });
+    let picture = model.generate(&settings, &mut |_| ControlFlow::Continue(()))?;
+    let seconds = began.elapsed().as_secs_f64();
+    let text = engine::infotext(&settings, &choice.id, &choice.short_hash());
+    atomic::write(&out, &picture.to_png(&[("parameters", &text)])?)?;
+    output.result(
+        &Drawn { picture: &out, settings: &settings, model: &choice.id, seconds },
+        format!(
+            "`{}`: {}x{}, seed {}, drawn in {}",
+            args.out.display(),
+            settings.width,
+            settings.height,
+            settings.seed,
+            Seconds(seconds)
+        ),
+    );
+    Ok(())
+}
+
+/// From here on the kernel refuses the network and every file but the model and the target folder.
+fn shut_off(choice: &models::ModelChoice, folder: &Path, output: &Output) -> Outcome {
+    let read_only: Vec<PathBuf> = choice.path.iter().cloned().collect();
+    let report = seal::isolate(&FileRules { read_write: vec![folder.to_path_buf()], read_only })?;
+    if report.level == seal::Level::S0 {
+        output.warn("the kernel of this machine cannot shut off the network for this program; it sends nothing anyway");
+    }
+    Ok(())
+}
+
+fn parse_size(text: &str) -> Outcome<(u32, u32)> {
+    let sides = text
+        .split_once(['x', 'X', '×'])
+        .and_then(|(width, height)| Some((width.trim().parse().ok()?, height.trim().parse().ok()?)));
+    sides.ok_or_else(|| {
+        Failure::usage(format!("`{text}` is not a size")).with_hint("write width and height in pixels: --size 512x768")
+    })
+}
+
+/// A seed below 2^32, as A1111's, from the operating system.
+pub(crate) fn random_seed() -> Outcome<u64> {
+    let mut bytes = [0; 4];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        Failure::new(format!("the system gave no random number: {error}")).with_hint("choose one: --seed 1")
+    })?;
+    Ok(u64::from(u32::from_le_bytes(bytes)))
+}

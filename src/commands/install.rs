@@ -1,0 +1,73 @@
+//! `install`: a bundle into a home, all or nothing.
+
+use crate::cli::InstallArgs;
+use crate::failure::{Failure, Outcome};
+use crate::home;
+use crate::output::Output;
+use ::install::{Bundle, InstallOptions, InstallPlan, Receipt};
+use manifest::{ByteSize, layout};
+use std::path::{Path, PathBuf};
+
+pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
+    let home = home::resolve(&args.home)?;
+    if args.roll_back {
+        let generation = ::install::roll_back(&home)?;
+        let text = format!(
+            "`{}` is back at installation {}, \"{}\"",
+            home.display(),
+            generation.number,
+            generation.manifest.name
+        );
+        output.result(&generation.receipt, text);
+        return Ok(());
+    }
+    let folder = bundle_folder(args.bundle.as_deref())?;
+    let receipt = install(&folder, &home, output)?;
+    output.result(
+        &receipt,
+        format!(
+            "installed in `{}`\n\nProve that it works offline:  '{program}' selftest\nOpen the page:                '{program}' serve",
+            home.display(),
+            program = home.join(layout::PROGRAM).display()
+        ),
+    );
+    Ok(())
+}
+
+/// The bundle that was named, or the one that the program lies in.
+pub(crate) fn bundle_folder(named: Option<&Path>) -> Outcome<PathBuf> {
+    if let Some(folder) = named {
+        return home::absolute(folder);
+    }
+    let beside = home::program_folder()?;
+    if home::is_bundle(&beside) {
+        return Ok(beside);
+    }
+    Err(Failure::usage("no bundle was named, and none lies beside this program")
+        .with_hint("name the bundle's folder, for example: fieldforge install /media/usb/kit"))
+}
+
+/// Installs the bundle in `folder`, with the program beside it.
+pub(crate) fn install(folder: &Path, home: &Path, output: &Output) -> Outcome<Receipt> {
+    let bundle = Bundle::open(folder)?;
+    let options = InstallOptions {
+        program: Some(program_for(&bundle, folder)?),
+        home: home.to_path_buf(),
+        ..InstallOptions::default()
+    };
+    let plan = InstallPlan::new(&bundle, &options)?;
+    output.say(plan.to_string().trim_end());
+    let receipt = ::install::install(&bundle, &options, output)?;
+    output.say(format!("{} files, {}", receipt.files, ByteSize(receipt.bytes)));
+    Ok(receipt)
+}
+
+/// The bundle's own program for this machine; the running one if the bundle has none.
+fn program_for<State>(bundle: &Bundle<State>, folder: &Path) -> Outcome<PathBuf> {
+    let target = format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS);
+    let own = bundle.manifest().programs.iter().find(|program| program.target == target);
+    match own.map(|program| program.file.below(folder)).filter(|file| file.is_file()) {
+        Some(file) => Ok(file),
+        None => home::program(),
+    }
+}

@@ -1,0 +1,14 @@
+//! One file per command.
+
+pub(crate) mod bundle;
+pub(crate) mod catalog;
+pub(crate) mod demo;
+pub(crate) mod doctor;
+pub(crate) mod generate;
+pub(crate) mod inspect;
+pub(crate) mod install;
+pub(crate) mod plan;
+pub(crate) mod selftest;
+pub(crate) mod serve;
+pub(crate) mod start;
+pub(crate) mod verify;

@@ -1,0 +1,106 @@
+//! `selftest`: a picture drawn with the network shut off by the kernel.
+
+use crate::cli::SelftestArgs;
+use crate::failure::{Failure, Outcome};
+use crate::home;
+use crate::models::{self, ModelChoice};
+use crate::output::{Output, Seconds};
+use crate::self_test::{self, SelfTestReport, Subject, Verdict};
+use engine::GenerateSettings;
+use manifest::{SelfTestSpec, layout};
+use std::path::Path;
+
+/// What is drawn when the bundle says nothing.
+pub(crate) const DEFAULT_PROMPT: &str = "a banana";
+/// Its seed.
+pub(crate) const DEFAULT_SEED: u64 = 7;
+
+pub(crate) fn run(args: &SelftestArgs, output: &Output) -> Outcome {
+    let home = home::resolve(&args.home)?;
+    output.say(format!("testing `{}`", home.display()));
+    let report = in_home(&home, args.allow_unsealed)?;
+    output.result(&report, report.to_string().trim_end());
+    conclude(&report, &home)
+}
+
+/// Runs the self-test of a home and keeps its report there.
+pub(crate) fn in_home(home: &Path, allow_unsealed: bool) -> Outcome<SelfTestReport> {
+    self_test::run(&subject(home)?, &home.join(layout::SELF_TEST), allow_unsealed)
+}
+
+/// A failed self-test is a failure of the command.
+pub(crate) fn conclude(report: &SelfTestReport, home: &Path) -> Outcome {
+    match report.verdict {
+        Verdict::Passed | Verdict::Partial => Ok(()),
+        Verdict::Failed => {
+            Err(Failure::new(format!("the self-test failed: {}", report.reasons.join("; ")))
+                .with_hint(hint(report, home)))
+        }
+    }
+}
+
+/// The result in one line.
+pub(crate) fn one_line(report: &SelfTestReport) -> String {
+    let drawn = report.picture.as_ref().map_or_else(String::new, |picture| {
+        let compared = picture.comparison.as_ref().map_or("not compared", |comparison| comparison.text.as_str());
+        format!("; \"{}\" drawn in {}, {compared}", picture.settings.prompt, Seconds(picture.draw_seconds))
+    });
+    format!(
+        "network: {:?}, {} of {} ways out refused, {} messages heard outside{drawn}",
+        report.seal.level,
+        report.attempts.iter().filter(|attempt| attempt.refused).count(),
+        report.attempts.len(),
+        report.canary.heard_sealed
+    )
+}
+
+fn hint(report: &SelfTestReport, home: &Path) -> String {
+    if report.seal.level == seal::Level::S0 && !report.unsealed_allowed {
+        return "run it outside of a restricted container, or accept that nothing is proven: --allow-unsealed"
+            .to_owned();
+    }
+    format!(
+        "run `fieldforge verify '{}'`: it finds damaged files; the whole report is in `{}`",
+        home.display(),
+        home.join(layout::SELF_TEST).join(layout::SELF_TEST_TEXT).display()
+    )
+}
+
+fn subject(home: &Path) -> Outcome<Subject> {
+    if let Some(generation) = ::install::current(home)?
+        && let Some(spec) = generation.manifest.self_test.clone()
+    {
+        return Ok(Subject {
+            model_name: spec.model.file_name().to_owned(),
+            model: Some(spec.model.below(&generation.folder)),
+            settings: settings(&spec)?,
+            golden: Some((generation.manifest.id(), spec.clone(), spec.picture.below(&generation.folder))),
+        });
+    }
+    embedded()
+}
+
+/// The embedded checkpoint, with nothing to compare with.
+pub(crate) fn embedded() -> Outcome<Subject> {
+    let choice = ModelChoice::embedded();
+    let model = choice.load()?;
+    let settings = GenerateSettings {
+        prompt: DEFAULT_PROMPT.to_owned(),
+        seed: DEFAULT_SEED,
+        ..models::starting_settings(Some(model.info()), &choice.recommended)
+    };
+    Ok(Subject { model_name: "the built-in spark".to_owned(), model: None, settings, golden: None })
+}
+
+fn settings(spec: &SelfTestSpec) -> Outcome<GenerateSettings> {
+    Ok(GenerateSettings {
+        prompt: spec.prompt.clone(),
+        negative_prompt: String::new(),
+        width: spec.width,
+        height: spec.height,
+        steps: spec.steps,
+        cfg_scale: spec.cfg_scale,
+        seed: spec.seed,
+        sampler: spec.sampler.parse()?,
+    })
+}

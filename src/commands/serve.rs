@@ -1,0 +1,99 @@
+//! `serve`: the page on this machine, behind the kernel's seal.
+
+use crate::browser;
+use crate::cli::{PageArgs, ServeArgs};
+use crate::failure::{Failure, Outcome};
+use crate::generator::Generator;
+use crate::output::Output;
+use crate::{home, models};
+use manifest::layout;
+use seal::{FileRules, Level, SealReport};
+use serde_json::Value;
+use server::{Facts, Server, ServerConfig};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// The port that everybody expects.
+const PORT: u16 = 7860;
+
+pub(crate) fn run(args: &ServeArgs, output: &Output) -> Outcome {
+    let home = home::resolve(&args.home)?;
+    if !home::is_home(&home) {
+        output.say(format!("nothing is installed in `{}`: serving with the built-in model spark", home.display()));
+    }
+    serve(&home, &args.page, output)
+}
+
+/// Serves `home` until the program is stopped.
+pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
+    let choices = models::available(home)?;
+    let outputs = home.join(layout::OUTPUTS);
+    fs_err::create_dir_all(&outputs)?;
+    let server = Server::bind(ServerConfig {
+        port: page.port.unwrap_or(PORT),
+        port_is_fixed: page.port.is_some(),
+        outputs: outputs.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })?;
+    if let Some(taken) = server.moved_from() {
+        output.say(format!("port {taken} is taken by another program; using the next free one"));
+    }
+    let url = format!("http://{}/", server.address());
+    if !page.no_browser && !browser::open(&url) {
+        output.say("no browser could be started: open the address below yourself");
+    }
+    let mut read_only: Vec<PathBuf> = vec![home.join(layout::SELF_TEST), home.join(layout::GENERATIONS)];
+    read_only.retain(|path| path.exists());
+    let report = seal::seal_server(server.listener(), &FileRules { read_write: vec![outputs], read_only })?;
+    check(&report, page.allow_unsealed, output)?;
+
+    // Only now, because the seal must come before the first thread.
+    let generator = Generator::new(choices)?;
+    let facts = Facts {
+        seal: seal_facts(&report, server.address()),
+        self_test: last_self_test(home),
+        self_test_picture: last_picture(home),
+    };
+    output.result(&serde_json::json!({ "event": "serving", "url": url }), &url);
+    output.say(format!("the page is at {url} ({}). Stop with Ctrl+C.", report.level.sentence()));
+    server.run(Arc::new(generator), facts, Arc::new(AtomicBool::new(false)))?;
+    Ok(())
+}
+
+fn check(report: &SealReport, allow_unsealed: bool, output: &Output) -> Outcome {
+    match report.level {
+        Level::S0 if !allow_unsealed => Err(Failure::new(
+            "the kernel of this machine cannot shut off the network for the server",
+        )
+        .with_hint("run `fieldforge doctor` to see why; to serve all the same, with nothing proven: --allow-unsealed")),
+        Level::S0 | Level::S1 => {
+            output.warn(report.level.sentence());
+            Ok(())
+        }
+        Level::S2 | Level::S3 => Ok(()),
+    }
+}
+
+/// The report as the page shows it, with what this very process was refused.
+fn seal_facts(report: &SealReport, address: std::net::SocketAddr) -> Value {
+    let mut facts = serde_json::to_value(report).unwrap_or_default();
+    if let Some(facts) = facts.as_object_mut() {
+        let attempts = match report.level {
+            Level::S2 | Level::S3 => seal::probe(address, report.level),
+            Level::S0 | Level::S1 => Vec::new(),
+        };
+        facts.insert("sentence".to_owned(), report.level.sentence().into());
+        facts.insert("attempts".to_owned(), serde_json::to_value(attempts).unwrap_or_default());
+    }
+    facts
+}
+
+fn last_picture(home: &Path) -> Option<Vec<u8>> {
+    fs_err::read(home.join(layout::SELF_TEST).join(layout::SELF_TEST_PICTURE)).ok()
+}
+
+fn last_self_test(home: &Path) -> Option<Value> {
+    let text = fs_err::read(home.join(layout::SELF_TEST).join(layout::SELF_TEST_REPORT)).ok()?;
+    serde_json::from_slice(&text).ok()
+}

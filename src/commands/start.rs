@@ -1,0 +1,63 @@
+//! `start`, and no arguments at all: what a person at the offline machine wants.
+
+use crate::cli::{HomeArgs, PageArgs, StartArgs};
+use crate::commands::{install, selftest, serve};
+use crate::failure::Outcome;
+use crate::home;
+use crate::output::Output;
+use ::install::Bundle;
+
+/// Ten lines for somebody who typed nothing and has no bundle.
+const WELCOME: &str = "\
+Fieldforge carries picture generation across an air gap.
+
+  fieldforge demo                       see the whole journey on this machine, offline (under a minute)
+  fieldforge generate \"a banana\"        draw one picture with the built-in model
+  fieldforge serve                      open the page with the built-in model
+  fieldforge catalog list               what can go into a bundle
+  fieldforge bundle forge.toml -o DIR   download, check and pack it (needs internet)
+  DIR/fieldforge                        on the offline machine: install, prove, open
+
+`fieldforge --help` lists every command; `fieldforge doctor` looks at this machine.";
+
+/// No arguments: guided beside a bundle, the page in a home, otherwise ten lines of what it can do.
+pub(crate) fn without_arguments(output: &Output) -> Outcome {
+    let beside = home::program_folder()?;
+    let home = HomeArgs { home: std::env::var_os("FIELDFORGE_HOME").map(Into::into) };
+    let page = PageArgs { port: None, no_browser: false, allow_unsealed: false };
+    if home::is_bundle(&beside) {
+        return run(&StartArgs { bundle: None, home, page, no_serve: false }, output);
+    }
+    if home::is_home(&beside) {
+        return serve::serve(&beside, &page, output);
+    }
+    output.result(&serde_json::json!({ "help": WELCOME }), WELCOME);
+    Ok(())
+}
+
+/// Install, self-test, page; every step explained.
+pub(crate) fn run(args: &StartArgs, output: &Output) -> Outcome {
+    let folder = install::bundle_folder(args.bundle.as_deref())?;
+    let home = home::resolve(&args.home)?;
+    let steps = if args.no_serve { 2 } else { 3 };
+    output.step(1, steps, &format!("Install into `{}`", home.display()), || {
+        let bundle = Bundle::open(&folder)?;
+        let current = ::install::current(&home)?;
+        if current.is_some_and(|current| current.manifest.id() == bundle.manifest().id()) {
+            output.say("this bundle is already installed there; nothing to do");
+            return Ok(());
+        }
+        install::install(&folder, &home, output).map(|_| ())
+    })?;
+    output.step(2, steps, "Draw a picture with the network shut off by the kernel", || {
+        let report = selftest::in_home(&home, args.page.allow_unsealed)?;
+        output.say(selftest::one_line(&report));
+        selftest::conclude(&report, &home)
+    })?;
+    if args.no_serve {
+        output.result(&serde_json::json!({ "home": home }), format!("installed and proven in `{}`", home.display()));
+        return Ok(());
+    }
+    output.say("[3/3] Open the page");
+    serve::serve(&home, &args.page, output)
+}

@@ -1,0 +1,162 @@
+//! Which checkpoints this run can draw with: the installed ones and the embedded one.
+
+use crate::builtin;
+use crate::failure::{Failure, Outcome};
+use engine::{GenerateSettings, Model, ModelInfo, Sampler};
+use manifest::{ComponentKind, RecommendedSettings, Sha256};
+use std::path::{Path, PathBuf};
+
+/// A checkpoint that can be asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct ModelChoice {
+    /// Its short name.
+    pub(crate) id: String,
+    /// Its name for people.
+    pub(crate) title: String,
+    /// Its family ("sd1").
+    pub(crate) family: String,
+    /// Its licence.
+    pub(crate) licence: String,
+    /// Its file; absent: the embedded one.
+    pub(crate) path: Option<PathBuf>,
+    /// Digest of the file, when known.
+    pub(crate) sha256: Option<Sha256>,
+    /// What to generate with.
+    pub(crate) recommended: RecommendedSettings,
+    /// It is used when nothing was chosen.
+    pub(crate) is_default: bool,
+}
+
+impl ModelChoice {
+    /// The embedded checkpoint.
+    pub(crate) fn embedded() -> Self {
+        Self {
+            id: "spark".to_owned(),
+            title: "spark".to_owned(),
+            family: "sd1".to_owned(),
+            licence: "MIT AND Apache-2.0".to_owned(),
+            path: None,
+            sha256: Some(Sha256::of(builtin::SPARK)),
+            recommended: RecommendedSettings::default(),
+            is_default: true,
+        }
+    }
+
+    /// A file that the user named.
+    pub(crate) fn file(path: &Path) -> Self {
+        let name = path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        Self {
+            id: name.clone(),
+            title: name,
+            family: String::new(),
+            licence: "unknown".to_owned(),
+            path: Some(path.to_path_buf()),
+            sha256: None,
+            recommended: RecommendedSettings::default(),
+            is_default: false,
+        }
+    }
+
+    /// Loads it.
+    pub(crate) fn load(&self) -> Outcome<Model> {
+        Ok(match &self.path {
+            Some(path) => Model::open(path)?,
+            None => Model::from_static(&self.id, builtin::SPARK)?,
+        })
+    }
+
+    /// The hash that A1111 and CivitAI show: ten digits, or nothing when the digest is unknown.
+    pub(crate) fn short_hash(&self) -> String {
+        self.sha256.map(|sha256| sha256.short()).unwrap_or_default()
+    }
+}
+
+/// Everything that can be asked for in `home`, the default first. Never empty.
+pub(crate) fn available(home: &Path) -> Outcome<Vec<ModelChoice>> {
+    let mut models = match install::current(home)? {
+        Some(generation) => installed(&generation),
+        None => Vec::new(),
+    };
+    if !models.iter().any(|model| model.id == "spark") {
+        models.push(ModelChoice { is_default: models.is_empty(), ..ModelChoice::embedded() });
+    }
+    if !models.iter().any(|model| model.is_default)
+        && let Some(first) = models.first_mut()
+    {
+        first.is_default = true;
+    }
+    models.sort_by_key(|model| !model.is_default);
+    Ok(models)
+}
+
+fn installed(generation: &install::Generation) -> Vec<ModelChoice> {
+    let manifest = &generation.manifest;
+    manifest
+        .files_of(ComponentKind::Checkpoint)
+        .filter(|(component, file)| {
+            file.path.as_str().ends_with(".safetensors") && component.family.as_deref().is_none_or(is_supported)
+        })
+        .map(|(component, file)| ModelChoice {
+            id: component.id.to_string(),
+            title: component.title.clone(),
+            family: component.family.clone().unwrap_or_default(),
+            licence: component.licence.clone(),
+            path: Some(file.path.below(&generation.folder)),
+            sha256: Some(file.sha256),
+            recommended: component.settings.clone().unwrap_or_default(),
+            is_default: manifest.default_model.as_ref() == Some(&component.id),
+        })
+        .collect()
+}
+
+/// Families that the engine can draw with today.
+pub(crate) fn is_supported(family: &str) -> bool {
+    family == "sd1"
+}
+
+/// The one that was asked for: by name, by file, or the default.
+pub(crate) fn choose(home: &Path, wanted: Option<&str>) -> Outcome<ModelChoice> {
+    let models = available(home)?;
+    let Some(wanted) = wanted else {
+        return models.into_iter().next().ok_or_else(|| Failure::new("there is no model"));
+    };
+    if let Some(model) = models.iter().find(|model| model.id == wanted) {
+        return Ok(model.clone());
+    }
+    let path = Path::new(wanted);
+    if path.is_file() {
+        return Ok(ModelChoice::file(&crate::home::absolute(path)?));
+    }
+    let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.id)).collect();
+    Err(Failure::new(format!("there is no model and no file called `{wanted}`"))
+        .with_hint(format!("use one of {}, or the path of a .safetensors file", names.join(", "))))
+}
+
+/// The settings to start from: what the engine reads from the file, overruled by what the catalog recommends. Without
+/// the file: what Stable Diffusion 1.x was trained for.
+pub(crate) fn starting_settings(info: Option<&ModelInfo>, recommended: &RecommendedSettings) -> GenerateSettings {
+    let mut settings = match info {
+        Some(info) => GenerateSettings::recommended(info),
+        None => GenerateSettings {
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            width: 512,
+            height: 512,
+            steps: 25,
+            cfg_scale: 7.0,
+            seed: 0,
+            sampler: Sampler::DpmPp2mKarras,
+        },
+    };
+    settings.width = recommended.width.unwrap_or(settings.width);
+    settings.height = recommended.height.unwrap_or(settings.height);
+    settings.steps = recommended.steps.unwrap_or(settings.steps);
+    settings.cfg_scale = recommended.cfg.unwrap_or(settings.cfg_scale);
+    settings.sampler = recommended.sampler.as_deref().and_then(sampler).unwrap_or(settings.sampler);
+    settings
+}
+
+/// The engine's sampler of that name, if it has it.
+fn sampler(name: &str) -> Option<Sampler> {
+    name.parse().ok()
+}

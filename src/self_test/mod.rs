@@ -1,0 +1,57 @@
+//! The self-test: a picture drawn with the network shut off by the kernel, and compared.
+//!
+//! ```text
+//! parent (run)                                     child (sealed, one thread at first)
+//! ─ listens as a canary on loopback
+//! ─ lets an unsealed child knock: must arrive
+//! ─ starts the child, sends the Order ───────────▶ seals itself, tries every way out, draws
+//! ─ reads the Answer and the PNG ◀──────────────── answers on stdout
+//! ─ counts what the canary heard: must be nothing
+//! ─ compares the picture, writes the report
+//! ```
+
+mod child;
+mod compare;
+mod parent;
+mod report;
+
+pub(crate) use child::{knock, run as run_child};
+pub(crate) use compare::{LEAST_PSNR, pixels_sha256};
+pub(crate) use parent::{Subject, run};
+pub(crate) use report::{SelfTestReport, Verdict};
+
+use serde::{Deserialize, Serialize};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// What the parent asks of the child: one line of JSON on its stdin.
+#[derive(Debug, Serialize, Deserialize)]
+struct Order {
+    /// The checkpoint; absent: the embedded one.
+    model: Option<PathBuf>,
+    /// What to draw.
+    settings: engine::GenerateSettings,
+    /// Where a knock would be heard.
+    canary: SocketAddr,
+}
+
+/// What the child answers: one line of JSON on its stdout, then the PNG if there is one.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    seal: seal::SealReport,
+    attempts: Vec<seal::Attempt>,
+    picture: Result<DrawnPicture, String>,
+}
+
+/// The picture that follows the answer.
+#[derive(Debug, Serialize, Deserialize)]
+struct DrawnPicture {
+    /// Length of the PNG in bytes.
+    png_length: usize,
+    /// Seconds for loading the model.
+    load_seconds: f64,
+    /// Seconds for drawing.
+    draw_seconds: f64,
+    /// The class of this machine.
+    machine_class: String,
+}

@@ -1,0 +1,16 @@
+//! Everything that is tested through the real program, and the invariants of the source tree.
+//!
+//! - `tidy`: the rules of ARCHITECTURE.md, each a test
+//! - `help`: what `--help` prints, word for word
+//! - `journey`: bundle → carry → install → self-test → generate → serve, as a user types it
+//! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
+//! - `stock_tools`: GNU tar, bsdtar and 7-Zip open what we pack
+//! - `sealed`: what the kernel saw of a sealed run
+
+mod bad_input;
+mod help;
+mod journey;
+mod run;
+mod sealed;
+mod stock_tools;
+mod tidy;
