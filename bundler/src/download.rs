@@ -98,6 +98,10 @@ impl Downloader<'_> {
         let mut answer = self.open(wanted, held.as_ref(), in_parts).map_err(|trouble| (trouble, true))?;
         if answer.status == 200 {
             let result = self.stream(wanted, partial, &mut answer);
+            if result.is_err() {
+                // Without parts there is nothing to go on from.
+                partial.discard().map_err(|error| (Trouble::Disk(error), false))?;
+            }
             return result.map_err(|trouble| (trouble, true));
         }
         let (_, _, size) = answer.content_range().unwrap_or_default();

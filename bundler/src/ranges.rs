@@ -62,8 +62,9 @@ impl<'a> Ranges<'a> {
         let (mut part, mut journal) = partial.begin(&self.held).map_err(disk)?;
         if let (Some((mut answer, permits)), Some(index)) = (first, self.held.missing()) {
             self.receive(&mut answer, index, &mut part).map_err(|trouble| (trouble, true))?;
-            if index == 0 {
-                self.sniff(&mut part).map_err(|trouble| (trouble, false))?;
+            if let Err(trouble) = if index == 0 { self.sniff(&mut part) } else { Ok(()) } {
+                partial.discard().map_err(disk)?;
+                return Err((trouble, false));
             }
             write_journal(&part, &mut journal, &[index]).map_err(disk)?;
             self.done(index);
