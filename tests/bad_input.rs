@@ -140,7 +140,7 @@ fn a_damaged_bundle_is_found_and_never_installed() {
     let installed = tree(&place.path("home")).into_iter().find(|name| name.ends_with("spark.safetensors")).unwrap();
     let installed = place.path("home").join(installed);
     let mut bytes = fs_err::read(&installed).unwrap();
-    bytes[9_000_000] ^= 1;
+    bytes[1_000_000..9_000_000].iter_mut().step_by(1000).for_each(|byte| *byte ^= 0x40);
     fs_err::remove_file(&installed).unwrap();
     fs_err::write(&installed, bytes).unwrap();
     place.run(["verify", "home"]).expect_refusal(&["spark.safetensors"]);
@@ -186,7 +186,7 @@ fn a_target_that_cannot_be_written_to() {
     fs_err::create_dir(place.path("disk")).unwrap();
     for command in ["install kit --home disk/home", "bundle --out disk/kit", "generate x --out disk/picture.png"] {
         let ran = in_mount_namespace(&place, &format!("mount -t tmpfs -o ro none disk; \"$PROGRAM\" {command}"));
-        ran.expect_refusal(&["disk", "Read-only file system"]);
+        ran.expect_refusal(&["disk", "ead-only"]);
     }
     expect_nothing_in(&place.path("disk"));
 }

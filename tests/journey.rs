@@ -27,8 +27,8 @@ id = "sd-parsers"
 kind = "part"
 title = "A reader for picture metadata"
 licence = "MIT"
-file = "sd_parsers-0.6.0-py3-none-any.whl"
-sources = [{ kind = "pypi", package = "sd-parsers", version = "0.6.0" }]
+file = "sd_parsers-0.6-py3-none-any.whl"
+sources = [{ kind = "pypi", package = "sd-parsers", version = "0.6" }]
 "#;
 
 fn picture_size(path: &Path) -> (u32, u32, String) {
@@ -101,7 +101,7 @@ fn a_bundle_with_parts_from_npm_and_pypi_works_elsewhere_without_any_network() {
     assert!(text.starts_with("Self-test: PASSED\n"), "{text}");
     assert!(text.contains("equal bytes"), "{text}");
     let files = tree(&home);
-    for name in ["lucide-static-1.62.0.tgz", "sd_parsers-0.6.0-py3-none-any.whl", "spark.safetensors", "LICENSE-APACHE"] {
+    for name in ["lucide-static-1.62.0.tgz", "sd_parsers-0.6-py3-none-any.whl", "spark.safetensors", "LICENSE-APACHE"] {
         assert!(files.iter().any(|file| file.ends_with(name)), "{name} is not installed:\n{files:#?}");
     }
 

@@ -4,7 +4,6 @@
 //! - `help`: what `--help` prints, word for word
 //! - `journey`: bundle → carry → install → self-test → generate → serve, as a user types it
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
-//! - `stock_tools`: GNU tar, bsdtar and 7-Zip open what we pack
 //! - `sealed`: what the kernel saw of a sealed run
 
 mod bad_input;
@@ -12,5 +11,4 @@ mod help;
 mod journey;
 mod run;
 mod sealed;
-mod stock_tools;
 mod tidy;

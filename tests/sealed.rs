@@ -11,7 +11,8 @@ fn outside(trace: &str) -> Vec<&str> {
         .filter(|line| ["connect(", "sendto(", "sendmsg(", "sendmmsg(", "bind("].iter().any(|call| line.contains(call)))
         .filter(|line| line.contains("sa_family=") || line.contains("sin_addr") || line.contains("sin6_addr"))
         .filter(|line| {
-            let local = line.contains("AF_UNIX") || line.contains("127.0.0.1") || line.contains("\"::1\"");
+            // AF_UNSPEC carries no address: the probe uses it to see the call itself refused.
+            let local = ["AF_UNIX", "AF_UNSPEC", "127.0.0.1", "\"::1\""].iter().any(|place| line.contains(place));
             !local
         })
         .collect()

@@ -150,7 +150,7 @@ fn drawing() -> Outcome<[Check; 2]> {
         .filter(|mechanism| !mechanism.enforced)
         .map(|mechanism| format!("{}: {}", mechanism.name, mechanism.detail))
         .collect();
-    let level = format!("{:?}: {}", report.seal.level, report.seal_sentence);
+    let level = format!("{:?}: {}", report.seal.level, report.seal_sentence.trim_end_matches('.'));
     let seal = match (report.seal.level, report.verdict) {
         (seal::Level::S0 | seal::Level::S1, _) => not_ok("seal", State::Problem, level, missing.join("; ")),
         (_, Verdict::Failed) => not_ok(

@@ -27,6 +27,10 @@ pub(crate) fn run(args: &ServeArgs, output: &Output) -> Outcome {
 
 /// Serves `home` until the program is stopped.
 pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
+    seal::raise_loopback().map_err(|error| {
+        Failure::new(format!("the loopback interface of this machine is down and cannot be raised: {error}"))
+            .with_hint("raise it first: sudo ip link set lo up")
+    })?;
     let choices = models::available(home)?;
     let outputs = home.join(layout::OUTPUTS);
     fs_err::create_dir_all(&outputs)?;
