@@ -12,8 +12,8 @@ use crate::Content;
 use compression::Compressors;
 use folder::BundleFolder;
 use manifest::{
-    ArchivePlan, BundleManifest, BundlePath, ByteSize, Component, ComponentId, Event, Needs, Program, Reporter, Segment,
-    SelfTestSpec, Sha256, layout,
+    ArchivePlan, BundleManifest, BundlePath, ByteSize, Component, ComponentId, Event, Needs, Program, Reporter,
+    Segment, SelfTestSpec, Sha256, layout,
 };
 use ordered::Pool;
 use std::io::Read as _;
@@ -101,11 +101,7 @@ pub struct PackReport {
 /// # Errors
 /// When a file is not what was promised or changes meanwhile, the target is not empty, read-only, too full or too
 /// small, or the operating system refuses something.
-pub fn pack(
-    input: &PackInput<'_>,
-    options: &PackOptions,
-    reporter: &dyn Reporter,
-) -> Result<PackReport, PackError> {
+pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporter) -> Result<PackReport, PackError> {
     let start = Instant::now();
     let threads = if options.threads == 0 { ordered::default_threads() } else { options.threads };
     BundleFolder::check(&options.out, options.replace)?;
@@ -138,11 +134,7 @@ pub fn pack(
 }
 
 /// The manifest of what the survey found.
-fn describe(
-    input: &PackInput<'_>,
-    files: &[PackFile],
-    surveyed: &[SurveyedFile],
-) -> Result<BundleManifest, PackError> {
+fn describe(input: &PackInput<'_>, files: &[PackFile], surveyed: &[SurveyedFile]) -> Result<BundleManifest, PackError> {
     let mut programs = Vec::new();
     for (target, source) in &input.programs {
         let (size, sha256) = survey::whole_digest(source)?;
@@ -265,12 +257,7 @@ fn read_segments(
 
 /// A frame ends with a checksum of its content; the survey took the same one. A source that changed between the two
 /// readings shows itself here without a second SHA-256.
-fn unchanged(
-    segment: Segment,
-    frame: &[u8],
-    files: &[PackFile],
-    surveyed: &[SurveyedFile],
-) -> Result<(), PackError> {
+fn unchanged(segment: Segment, frame: &[u8], files: &[PackFile], surveyed: &[SurveyedFile]) -> Result<(), PackError> {
     let Segment::Chunk { file, index } = segment else { return Ok(()) };
     let (Some(source), Some(seen)) = (files.get(file), surveyed.get(file)) else { return Ok(()) };
     let expected = seen.checksums.get(index).map(|checksum| checksum.to_le_bytes());

@@ -71,8 +71,10 @@ mod tests {
 
     #[test]
     fn texts_weights_and_noise_get_their_levels() {
-        let noise: Vec<u8> = (0u32..20_000).flat_map(|n| twox_hash::XxHash64::oneshot(7, &n.to_le_bytes()).to_le_bytes()).collect();
-        let half: Vec<u8> = noise.iter().enumerate().map(|(at, byte)| if at % 2 == 0 { *byte } else { byte % 4 }).collect();
+        let noise: Vec<u8> =
+            (0u32..20_000).flat_map(|n| twox_hash::XxHash64::oneshot(7, &n.to_le_bytes()).to_le_bytes()).collect();
+        let half: Vec<u8> =
+            noise.iter().enumerate().map(|(at, byte)| if at % 2 == 0 { *byte } else { byte % 4 }).collect();
         assert_eq!(choose(1 << 30, &noise).0, STORED);
         assert_eq!(choose(1 << 30, &half).0, FAST);
         assert_eq!(choose(5_000, b"{ \"license\": \"MIT\" }\n").0, TEXT);

@@ -124,7 +124,9 @@ impl PackError {
             }
             Self::VolumeTooSmall { .. } => "choose larger volumes: `--volume-size 8MiB` always works".to_owned(),
             Self::Manifest(error) => return error.hint(),
-            Self::Full(_) => "free space there, or choose another disk with `--out`; then run the same command again".to_owned(),
+            Self::Full(_) => {
+                "free space there, or choose another disk with `--out`; then run the same command again".to_owned()
+            }
             Self::ReadOnly(_) => {
                 "check the stick's write protection and your rights, or choose another folder with `--out`".to_owned()
             }

@@ -38,7 +38,8 @@ pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> Stri
     for component in &manifest.components {
         let files = manifest.files.iter().filter(|file| file.component == component.id);
         let size = ByteSize(files.map(|file| file.size).sum());
-        let _ = writeln!(text, "  {} ({}, {size})\n      licence: {}", component.title, component.kind, component.licence);
+        let _ =
+            writeln!(text, "  {} ({}, {size})\n      licence: {}", component.title, component.kind, component.licence);
     }
     let archive = layout::archive_name(name);
     let pattern = if volumes.len() == 1 { archive.clone() } else { format!("{archive}.*") };
@@ -48,7 +49,7 @@ pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> Stri
         No data is locked in. The archive is an ordinary tar file, compressed with zstd.\n\n\
         Linux:             cat {pattern} | tar --zstd -x\n\
         macOS, BSD:        cat {pattern} | bsdtar -x\n\
-        Windows:           {}open it with 7-Zip (version 23 or later), twice:\n\
+        Windows:           {}open it with 7-Zip (version 24 or later), twice:\n\
         \x20                  first the .zst, then the .tar inside it\n\n\
         To check for damage without the program:      sha256sum -c {}\n\n\n\
         IF SOMETHING IS WRONG\n---------------------\n\n\

@@ -1,7 +1,7 @@
 //! What the disk that a bundle is written to can hold.
 
-use super::survey::SurveyedFile;
 use super::PackError;
+use super::survey::SurveyedFile;
 use manifest::{BundleManifest, ByteSize};
 use std::path::Path;
 

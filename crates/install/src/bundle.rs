@@ -1,8 +1,8 @@
 //! A bundle, opened.
 
+use crate::OpenError;
 use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{Volume, VolumeSet};
-use crate::OpenError;
 use manifest::{BundleManifest, Finding, Problem, Sha256, layout, manifest_header, parse_manifest_header};
 use std::io::{Read, Seek};
 use std::marker::PhantomData;
@@ -95,8 +95,7 @@ impl<State> Bundle<State> {
 
 /// The text of the manifest, at the head of the first volume.
 fn read_manifest(volume: &Volume) -> Result<Vec<u8>, Problem> {
-    let file = fs_err::File::open(&volume.path)
-        .map_err(|error| Problem::Unreadable { reason: error.to_string() })?;
+    let file = fs_err::File::open(&volume.path).map_err(|error| Problem::Unreadable { reason: error.to_string() })?;
     let mut scanner = FrameScanner::new(file, false);
     let header = decoded(&mut scanner)?;
     let refuse = |reason: String| Problem::Foreign { reason };

@@ -1,6 +1,6 @@
 //! Checks files that lie on a disk already.
 
-use manifest::{BundleManifest, FileEntry, Finding, Problem, Reporter, Event, Sha256};
+use manifest::{BundleManifest, Event, FileEntry, Finding, Problem, Reporter, Sha256};
 use ordered::Pool;
 use sha2::Digest as _;
 use std::io::Read as _;

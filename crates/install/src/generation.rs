@@ -26,10 +26,11 @@ pub fn current(home: &Path) -> Result<Option<Generation>, InstallError> {
     let file = home.join(layout::CURRENT);
     let text = match fs_err::read_to_string(&file) {
         Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if is_absent(&error) => return Ok(None),
         Err(error) => return Err(InstallError::Io(error)),
     };
-    let number = text.trim().parse().map_err(|_| InstallError::BadCurrent { file, reason: "it holds no number".to_owned() })?;
+    let number =
+        text.trim().parse().map_err(|_| InstallError::BadCurrent { file, reason: "it holds no number".to_owned() })?;
     load(home, number).map(Some)
 }
 
@@ -75,7 +76,8 @@ pub(crate) fn complete(home: &Path) -> Result<Vec<u32>, InstallError> {
 
 /// The folders of unfinished installations.
 pub(crate) fn unfinished(home: &Path) -> Result<Vec<PathBuf>, InstallError> {
-    let partial = |name: &String| name.strip_suffix(layout::PARTIAL_SUFFIX).is_some_and(|name| name.parse::<u32>().is_ok());
+    let partial =
+        |name: &String| name.strip_suffix(layout::PARTIAL_SUFFIX).is_some_and(|name| name.parse::<u32>().is_ok());
     let folder = home.join(layout::GENERATIONS);
     Ok(entries(home)?.into_iter().filter(partial).map(|name| folder.join(name)).collect())
 }
@@ -84,7 +86,7 @@ fn entries(home: &Path) -> Result<Vec<String>, InstallError> {
     let mut names = Vec::new();
     let listing = match fs_err::read_dir(home.join(layout::GENERATIONS)) {
         Ok(listing) => listing,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(names),
+        Err(error) if is_absent(&error) => return Ok(names),
         Err(error) => return Err(InstallError::Io(error)),
     };
     for entry in listing {
@@ -92,6 +94,11 @@ fn entries(home: &Path) -> Result<Vec<String>, InstallError> {
     }
     names.sort();
     Ok(names)
+}
+
+/// There is nothing there, nor could there be.
+fn is_absent(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory)
 }
 
 /// The flip: from here on `number` is in use. Atomic, and durable when it returns.

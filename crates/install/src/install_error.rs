@@ -136,11 +136,15 @@ impl InstallError {
             Self::NotWritable { .. } => "choose a folder of your own with `--home`, or change its rights".to_owned(),
             Self::Locked { .. } => "wait until it is done, then run the same command again".to_owned(),
             Self::Contradiction { .. } => "do not use this bundle: get it again from the person who made it".to_owned(),
-            Self::Full(_) => "free space there, or choose another disk with `--home`; then run the same command again".to_owned(),
+            Self::Full(_) => {
+                "free space there, or choose another disk with `--home`; then run the same command again".to_owned()
+            }
             Self::BadCurrent { .. } | Self::BadGeneration { .. } => {
                 "install the bundle again: `fieldforge install BUNDLE --home HOME`".to_owned()
             }
-            Self::NothingInstalled { .. } => "install a bundle first: `fieldforge install BUNDLE --home HOME`".to_owned(),
+            Self::NothingInstalled { .. } => {
+                "install a bundle first: `fieldforge install BUNDLE --home HOME`".to_owned()
+            }
             Self::NothingBefore { .. } => "install the older bundle again".to_owned(),
             Self::Io(_) => "check the disk and your rights there, then run the same command again".to_owned(),
         })

@@ -71,7 +71,8 @@ impl InstallPlan {
         let newest = generation::complete(home)?.into_iter().max().unwrap_or(0);
         let left_number = leftover.as_deref().and_then(complete_number);
         let generation = left_number.unwrap_or(newest.saturating_add(1));
-        let program = options.program.as_deref().and_then(|path| fs_err::metadata(path).ok()).map_or(0, |data| data.len());
+        let program =
+            options.program.as_deref().and_then(|path| fs_err::metadata(path).ok()).map_or(0, |data| data.len());
         let written = files.iter().filter(|file| file.action == Action::Write);
         let needed = written.map(|file| file.size - begun(leftover.as_deref(), file)).sum::<u64>()
             + program
@@ -108,8 +109,7 @@ impl InstallPlan {
 
     fn preflight<State>(&self, bundle: &Bundle<State>) -> Result<(), InstallError> {
         let home = self.home.clone();
-        if let (Ok(place), Ok(folder)) =
-            (disk::existing(&home).canonicalize(), bundle.folder().canonicalize())
+        if let (Ok(place), Ok(folder)) = (disk::existing(&home).canonicalize(), bundle.folder().canonicalize())
             && place.starts_with(&folder)
         {
             return Err(InstallError::HomeInBundle { home, bundle: bundle.folder() });
@@ -144,7 +144,8 @@ fn blocks(finding: &manifest::Finding) -> bool {
 
 /// The folder that an interrupted installation of this bundle left: unfinished, or finished but never taken in use.
 fn leftover(home: &Path, bundle: Sha256, current: Option<&Generation>) -> Result<Option<PathBuf>, InstallError> {
-    let same = |folder: &PathBuf| fs_err::read(folder.join(layout::MANIFEST)).is_ok_and(|text| Sha256::of(&text) == bundle);
+    let same =
+        |folder: &PathBuf| fs_err::read(folder.join(layout::MANIFEST)).is_ok_and(|text| Sha256::of(&text) == bundle);
     let now = current.map_or(0, |current| current.number);
     let complete = generation::complete(home)?.into_iter().filter(|number| *number > now);
     let complete = complete.map(|number| generation::folder(home, number));

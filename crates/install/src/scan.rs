@@ -273,7 +273,12 @@ mod tests {
     #[test]
     fn finds_every_frame_and_passes_over_what_it_does_not_know() {
         let noise: Vec<u8> = (0..300_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
-        let frames = [compressed(&noise, true), skippable(0x184D_2A5C, &[7; 9000]), compressed(b"x", true), compressed(&[0; 4 << 20], true)];
+        let frames = [
+            compressed(&noise, true),
+            skippable(0x184D_2A5C, &[7; 9000]),
+            compressed(b"x", true),
+            compressed(&[0; 4 << 20], true),
+        ];
         let volume = frames.concat();
         for (keep, hash) in [(true, true), (true, false), (false, true), (false, false)] {
             let found = scan_all(&volume, keep, hash).unwrap();

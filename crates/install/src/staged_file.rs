@@ -31,13 +31,17 @@ impl StagedFile {
         if !std::fs::symlink_metadata(&partial).is_ok_and(|metadata| metadata.is_file()) {
             return Ok(None);
         }
-        let mut file = fs_err::OpenOptions::new().read(true).write(true).open(&partial).map_err(InstallError::writing)?;
+        let mut file =
+            fs_err::OpenOptions::new().read(true).write(true).open(&partial).map_err(InstallError::writing)?;
         let mut hasher = hasher(entry);
         let (mut chunks, mut length) = (0, 0);
         let mut bytes = Vec::new();
         for expected in &entry.chunks {
             bytes.clear();
-            std::io::Read::by_ref(&mut file).take(BundleManifest::CHUNK_SIZE).read_to_end(&mut bytes).map_err(InstallError::Io)?;
+            std::io::Read::by_ref(&mut file)
+                .take(BundleManifest::CHUNK_SIZE)
+                .read_to_end(&mut bytes)
+                .map_err(InstallError::Io)?;
             if Sha256::of(&bytes) != *expected {
                 break;
             }

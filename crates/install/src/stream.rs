@@ -97,7 +97,10 @@ pub(crate) fn stream<E: Send>(
                     let intact = !damaged.contains(&volume);
                     if let (true, false) = (intact, sealed) {
                         let reason = "its content does not match the digest at its end".to_owned();
-                        consume(Piece::Wrong(Finding { subject: name.to_owned(), problem: Problem::Foreign { reason } }))?;
+                        consume(Piece::Wrong(Finding {
+                            subject: name.to_owned(),
+                            problem: Problem::Foreign { reason },
+                        }))?;
                     }
                     consume(Piece::Volume { name, digest, intact: intact && sealed })?;
                 }
@@ -166,7 +169,9 @@ impl Producer<'_> {
                 return;
             }
         }
-        if self.next < self.plan.segments().len() as u64 && self.set.findings.iter().any(|finding| finding.problem == Problem::Missing) {
+        if self.next < self.plan.segments().len() as u64
+            && self.set.findings.iter().any(|finding| finding.problem == Problem::Missing)
+        {
             let reason = format!("it lies in volume {} or later, which is missing", before + 1);
             give(Job::Gap { reason, finding: None });
         }
@@ -208,7 +213,9 @@ impl Producer<'_> {
                 Err(ScanError::Truncated { at: length, .. }) if end.is_none() => {
                     return give(self.truncated(at, volume, length));
                 }
-                Err(ScanError::Truncated { frame, .. }) => return self.lost(at, volume, frame, "bytes follow its end", give),
+                Err(ScanError::Truncated { frame, .. }) => {
+                    return self.lost(at, volume, frame, "bytes follow its end", give);
+                }
                 Err(ScanError::Damaged { frame, reason }) => {
                     if !self.lost(at, volume, frame, reason, give) {
                         return false;
@@ -226,7 +233,8 @@ impl Producer<'_> {
                     self.next = end.next_frame;
                 }
                 let digest = scanner.digest();
-                !self.options.thorough || give(Job::VolumeEnd { volume: at, digest, sealed: sealed || digest.is_none() })
+                !self.options.thorough
+                    || give(Job::VolumeEnd { volume: at, digest, sealed: sealed || digest.is_none() })
             }
         }
     }
@@ -323,13 +331,7 @@ impl Producer<'_> {
 }
 
 /// Decodes a frame and compares it with what the manifest says about it.
-fn check(
-    decompressor: &mut Decompressor<'_>,
-    set: &VolumeSet,
-    plan: &ArchivePlan<'_>,
-    pool: &Pool,
-    job: Job,
-) -> Done {
+fn check(decompressor: &mut Decompressor<'_>, set: &VolumeSet, plan: &ArchivePlan<'_>, pool: &Pool, job: Job) -> Done {
     let Job::Frame { number, segment, volume, offset, bytes, content } = job else { return Done::Other(job) };
     let mut decoded = pool.take();
     let verdict = compare(decompressor, plan, segment, &bytes, content, &mut decoded);
@@ -366,9 +368,7 @@ fn compare(
         return Err(format!("{content} bytes where the manifest expects {}", expected.unwrap_or(0)));
     }
     decoded.reserve(content);
-    decompressor
-        .decompress_to_buffer(bytes, decoded)
-        .map_err(|error| format!("it does not decompress: {error}"))?;
+    decompressor.decompress_to_buffer(bytes, decoded).map_err(|error| format!("it does not decompress: {error}"))?;
     match (literal, chunk) {
         (Some(literal), _) if *decoded == literal => Ok(()),
         (Some(_), _) => Err(format!("found {} instead", name_of(decoded))),

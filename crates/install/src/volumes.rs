@@ -59,17 +59,24 @@ impl VolumeSet {
             match Candidate::read(&folder, &file, named) {
                 Ok(candidate) => candidates.push(candidate),
                 Err(error) => {
-                    findings.push(Finding { subject: file, problem: Problem::Unreadable { reason: error.to_string() } });
+                    findings
+                        .push(Finding { subject: file, problem: Problem::Unreadable { reason: error.to_string() } });
                 }
             }
         }
         let Some(bundle) = owner(&candidates) else {
             let known = candidates.iter().any(|candidate| candidate.ours);
             let volume = candidates.first().map_or(name, |candidate| candidate.name.clone());
-            if let (true, Some(Finding { problem: Problem::Unreadable { reason }, .. })) = (candidates.is_empty(), findings.first()) {
+            if let (true, Some(Finding { problem: Problem::Unreadable { reason }, .. })) =
+                (candidates.is_empty(), findings.first())
+            {
                 return Err(OpenError::Unreadable { path: folder.join(volume), reason: reason.clone() });
             }
-            return Err(if known { OpenError::NoHeader { folder, volume } } else { OpenError::NotOurs { path: folder.join(volume) } });
+            return Err(if known {
+                OpenError::NoHeader { folder, volume }
+            } else {
+                OpenError::NotOurs { path: folder.join(volume) }
+            });
         };
         let mut set = Self { folder, name, bundle, volumes: Vec::new(), findings };
         set.arrange(candidates);
@@ -91,7 +98,9 @@ impl VolumeSet {
         for candidate in right.into_iter().chain(wrong) {
             let stated = candidate.header.map(|header| (header.bundle, header.number));
             let stated = stated.or_else(|| candidate.end.map(|end| (end.bundle, end.number)));
-            let Some((bundle, number)) = stated.or_else(|| candidate.ours.then_some((self.bundle, candidate.named.unwrap_or(1)))) else {
+            let Some((bundle, number)) =
+                stated.or_else(|| candidate.ours.then_some((self.bundle, candidate.named.unwrap_or(1))))
+            else {
                 self.foreign(&candidate.name, "it does not begin like a volume of a bundle");
                 continue;
             };
@@ -135,7 +144,8 @@ impl VolumeSet {
     }
 
     fn foreign(&mut self, name: &str, reason: &str) {
-        self.findings.push(Finding { subject: name.to_owned(), problem: Problem::Foreign { reason: reason.to_owned() } });
+        self.findings
+            .push(Finding { subject: name.to_owned(), problem: Problem::Foreign { reason: reason.to_owned() } });
     }
 }
 

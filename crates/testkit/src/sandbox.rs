@@ -48,14 +48,14 @@ impl Sandbox {
         path
     }
 
-    /// All files below `folder`, sorted, with forward slashes.
+    /// All files below `folder`, sorted, with forward slashes; none when it is not there.
     ///
     /// # Panics
     /// When the folder cannot be read.
     #[must_use]
     pub fn files_below(folder: &Path) -> Vec<String> {
         let mut found = Vec::new();
-        let mut folders = vec![folder.to_path_buf()];
+        let mut folders: Vec<PathBuf> = folder.exists().then(|| folder.to_path_buf()).into_iter().collect();
         while let Some(next) = folders.pop() {
             for entry in fs_err::read_dir(&next).expect("a folder") {
                 let path = entry.expect("an entry").path();

@@ -1,0 +1,10 @@
+//! Pack, verify, install, and everything that can go wrong in between.
+
+mod damaged;
+mod hostile;
+mod killed;
+mod kit;
+mod packing;
+mod refused;
+mod round_trip;
+mod stock_tools;
