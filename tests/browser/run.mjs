@@ -344,7 +344,7 @@ for (const [width, height, phone] of [
       must(wide <= 0, `the page is ${wide} pixels too wide`)
       await noSeriousViolations(page, 'the page')
       if (width < 1400) {
-        await page.getByRole('button', { name: 'Settings' }).click()
+        await page.getByRole('button', { name: 'Settings', exact: true }).click()
         await page.getByRole('dialog', { name: 'Settings' }).waitFor()
         await page.waitForTimeout(300)
         await shoot(page, `${width}-${scheme}-settings`)

@@ -173,8 +173,10 @@ export const en = {
     },
     mechanisms: 'How it is enforced',
     attempts: 'What was tried, to see whether it is refused',
+    tried: (refused: number, all: number) =>
+      refused === all ? `All ${all} attempts to get out were refused` : `${all - refused} of ${all} attempts to get out were NOT refused`,
     held: 'in force',
-    missing: 'not in force',
+    missing: 'not used',
     refused: 'refused',
     allowed: 'NOT refused',
     facts: 'Technical facts',
