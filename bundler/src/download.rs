@@ -107,8 +107,14 @@ impl Downloader<'_> {
         let (_, _, size) = answer.content_range().unwrap_or_default();
         let done = held.as_ref().map_or_else(|| vec![false; segments(size)], |held| held.done.clone());
         let origin = Origin { size, source: wanted.source.to_owned(), validator: answer.validator() };
+        let held = Held { origin, done };
+        let needed = size.saturating_sub(held.bytes());
+        let free = partial.free().map_err(|error| (Trouble::Disk(error), false))?;
+        if needed > free {
+            return Err((Trouble::NoRoom { needed, free }, false));
+        }
         let url = answer.url.clone();
-        Ranges::new(self, wanted, &url, Held { origin, done }).run(partial, Some((answer, permits)))
+        Ranges::new(self, wanted, &url, held).run(partial, Some((answer, permits)))
     }
 
     /// Asks for the first stretch that is missing. The answer is that stretch (206), or the whole file (200).

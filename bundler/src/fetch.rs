@@ -5,7 +5,7 @@ use crate::download::{Downloader, Wanted};
 use crate::gate::Gate;
 use crate::local_files::LocalFiles;
 use crate::offer::{self, Offer};
-use crate::partial::Partial;
+use crate::partial::{Partial, held_bytes};
 use crate::progress::Progress;
 use crate::sniff::{self, Meant};
 use crate::web::Web;
@@ -109,11 +109,14 @@ fn check_space(plan: &BundlePlan, cache: &Cache) -> Result<(), FetchError> {
         let here = planned.component.sources.iter().any(|source| matches!(source, Source::File { .. }));
         file.builtin.is_none() && !here && !file.sha256.is_some_and(|sha256| cache.has(sha256))
     });
-    let needed = missing.filter_map(|(_, file)| file.size).fold(0, u64::saturating_add);
+    let still = missing.filter_map(|(_, file)| {
+        let held = file.sha256.map_or(0, |sha256| held_bytes(&cache.partial(), &sha256.to_string()));
+        Some(file.size?.saturating_sub(held))
+    });
+    let needed = still.fold(0, u64::saturating_add);
     if needed == 0 {
         return Ok(());
     }
-    // Unfinished files are whole already as far as their length goes, but may be sparse: count them as missing.
     let free = fs4::available_space(cache.folder())
         .map_err(|reason| FetchError::Cache { folder: cache.folder().to_path_buf(), reason })?;
     match needed > free {

@@ -120,7 +120,7 @@ impl FileFailure {
             Trouble::Registry(_) => {
                 format!("correct package, version or file of `{}` in `forge.toml`", self.component)
             }
-            Trouble::Disk(_) => "free some space or choose another folder with `--cache`, then run it again".to_owned(),
+            Trouble::Disk(_) | Trouble::NoRoom { .. } => "free some space or choose another folder with `--cache`, then run it again".to_owned(),
             Trouble::NoBuiltin => "use the `fieldforge` program that this catalog belongs to".to_owned(),
             Trouble::OddRange(_)
             | Trouble::Changed

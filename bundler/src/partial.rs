@@ -79,14 +79,17 @@ impl Partial {
 
     /// What is there, from its journal. Nothing when the two do not fit together.
     pub(crate) fn held(&self) -> Option<Held> {
-        let text = fs_err::read(&self.journal).ok()?;
-        let held = parse_journal(&text)?;
-        (fs_err::metadata(&self.part).ok()?.len() == held.origin.size).then_some(held)
+        held(&self.part, &self.journal)
+    }
+
+    /// Bytes that are free where it lies.
+    pub(crate) fn free(&self) -> io::Result<u64> {
+        fs4::available_space(self.part.parent().unwrap_or(&self.part))
     }
 
     /// Forgets everything.
     pub(crate) fn discard(&self) -> io::Result<()> {
-        for path in [&self.journal, &self.part] {
+        for path in [&self.journal, &self.journal.with_extension("journal.new"), &self.part] {
             match fs_err::remove_file(path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -121,6 +124,17 @@ impl Partial {
     pub(crate) fn finished(&self) -> io::Result<()> {
         self.discard()
     }
+}
+
+/// Bytes of the unfinished file `key` that are there, whoever works on it now.
+pub(crate) fn held_bytes(folder: &Path, key: &str) -> u64 {
+    let path = |ending: &str| folder.join(format!("{key}.{ending}"));
+    held(&path("part"), &path("journal")).map_or(0, |held| held.bytes())
+}
+
+fn held(part: &Path, journal: &Path) -> Option<Held> {
+    let held = parse_journal(&fs_err::read(journal).ok()?)?;
+    (fs_err::metadata(part).ok()?.len() == held.origin.size).then_some(held)
 }
 
 /// Reads a journal. A torn last line is left out; anything else that is wrong makes it worthless.

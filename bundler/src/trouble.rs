@@ -69,6 +69,8 @@ pub enum Trouble {
     // This machine.
     #[error("this machine could not store it: {0}")]
     Disk(#[from] io::Error),
+    #[error("it needs {} more, but only {} are free", ByteSize(*.needed), ByteSize(*.free))]
+    NoRoom { needed: u64, free: u64 },
     #[error("another file failed")]
     Stopped,
 }
@@ -103,7 +105,7 @@ impl Trouble {
 
     /// Whether no other source can help.
     pub(crate) fn is_ours(&self) -> bool {
-        matches!(self, Self::Disk(_) | Self::Stopped)
+        matches!(self, Self::Disk(_) | Self::NoRoom { .. } | Self::Stopped)
     }
 
     /// Content that is not the expected one.

@@ -8,3 +8,4 @@ mod planning;
 mod registries;
 mod secrets;
 mod sources;
+mod tls;
