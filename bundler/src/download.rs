@@ -96,6 +96,11 @@ impl Downloader<'_> {
         }
         let permits = (self.outstanding.pass(), self.connections.pass());
         let mut answer = self.open(wanted, held.as_ref(), in_parts).map_err(|trouble| (trouble, true))?;
+        if let (Some(said), Some(expected)) = (answer.linked, wanted.offer.digests.sha256)
+            && said != expected
+        {
+            wanted.progress.note(&format!("the server names another content, sha256 {said}; fetching it nevertheless"));
+        }
         if answer.status == 200 {
             let result = self.stream(wanted, partial, &mut answer);
             if result.is_err() {

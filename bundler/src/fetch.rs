@@ -233,6 +233,7 @@ impl Job<'_> {
             Source::File { path } => return self.local_file(path, file, meant),
             Source::Builtin { .. } => return Err(Trouble::NoBuiltin),
             _ if self.options.offline => return Err(Trouble::Offline),
+            _ if self.downloader.stop.load(Ordering::Relaxed) => return Err(Trouble::Stopped),
             _ => {}
         }
         let mut offer = self.offer(source, file, progress)?;

@@ -97,6 +97,9 @@ impl FileFailure {
             Trouble::Certificate(_) => {
                 "if your network inspects connections, name its certificate with `--ca-file FILE`".to_owned()
             }
+            Trouble::WrongDigest { .. } if matches!(tried.source, Source::File { .. }) => {
+                "the file is not the one that was pinned: put that one back, or delete `forge.lock` to take it as it is now".to_owned()
+            }
             Trouble::WrongDigest { .. } | Trouble::WrongSize { .. } | Trouble::TooLong { .. } => format!(
                 "do not use what this source gives. Check the digest of `{}` with its publisher, or add another source",
                 self.component

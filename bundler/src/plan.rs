@@ -118,7 +118,7 @@ fn agrees(locked: &LockedComponent, entry: &CatalogEntry) -> bool {
     let [file] = locked.files.as_slice() else { return false };
     locked.kind == entry.kind
         && locked.sources == entry.sources
-        && entry.file.as_deref() == Some(file.path.file_name())
+        && entry.file.as_deref().is_none_or(|name| name == file.path.file_name())
         && entry.sha256.is_none_or(|sha256| sha256 == file.sha256)
         && file.confirmed != Confirmation::Builtin
 }

@@ -1,6 +1,7 @@
 //! HTTP as this product needs it: redirects by hand, secrets per server, no compression, stalls noticed.
 
 use crate::{Credential, FetchError, Timeouts, Trouble};
+use manifest::Sha256;
 use std::io::Read;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
@@ -23,6 +24,8 @@ pub(crate) struct Answer {
     /// Where it came from in the end.
     pub(crate) url: Url,
     pub(crate) status: u16,
+    /// The digest that a hub names for the file which it redirects to. A hint: the stated digest decides.
+    pub(crate) linked: Option<Sha256>,
     response: Response<Body>,
     stall: Duration,
 }
@@ -84,6 +87,7 @@ impl Web {
     /// When no answer arrives, or one redirects to an unprotected address or in circles.
     pub(crate) fn get(&self, url: &Url, headers: &[(&str, &str)]) -> Result<Answer, Trouble> {
         let mut url = url.clone();
+        let mut linked = None;
         for _ in 0..MOST_REDIRECTS {
             if !is_protected(&url) {
                 return Err(Trouble::PlainHttp(without_secrets(&url)));
@@ -99,11 +103,12 @@ impl Web {
             let response = request.call().map_err(|error| Trouble::of_client(error, self.stall))?;
             let status = response.status().as_u16();
             let text = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+            linked = linked.or_else(|| text("x-linked-etag")?.trim_matches('"').parse().ok());
             match (status, text("location")) {
                 (301 | 302 | 303 | 307 | 308, Some(location)) => {
                     url = url.join(location).map_err(|error| Trouble::Connection(error.to_string()))?;
                 }
-                _ => return Ok(Answer { url, status, response, stall: self.stall }),
+                _ => return Ok(Answer { url, status, linked, response, stall: self.stall }),
             }
         }
         Err(Trouble::Redirects)

@@ -1,5 +1,7 @@
 //! Plan, fetch and lock over real TCP on this machine, against servers that misbehave.
 
+#![expect(clippy::print_stderr, reason = "tests tell what they measured and what they skipped")]
+
 mod harness;
 mod kill;
 mod misbehaviour;

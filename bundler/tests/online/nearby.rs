@@ -58,7 +58,8 @@ fn local_files_are_read_in_place_and_verified() {
     // The lock remembers it; a file that changed since is refused.
     bench.lock = Some(fetched.lock);
     fs_err::write(&file, weights(1000, 4)).unwrap();
-    assert!(bench.refusal().0.contains("its content is not the expected one"));
+    let (said, advised) = bench.refusal();
+    assert!(said.contains("its content is not the expected one") && advised.contains("delete `forge.lock`"), "{said}");
     fs_err::write(&file, b"PK\x03\x04 renamed .ckpt").unwrap();
     bench.lock = None;
     let (said, advised) = bench.refusal();
@@ -108,4 +109,26 @@ fn one_content_under_two_names_is_fetched_once() {
     bench.component("two", "part", "two.bin", &digest_only(&bytes), &https(&url));
     assert_eq!(bench.fetch().unwrap().files.len(), 2);
     assert_eq!(server.sent("/same"), bytes.len() as u64);
+}
+
+#[test]
+fn a_disk_that_refuses_is_named() {
+    let bytes = weights(MIB, 8);
+    let server = Server::start();
+    let url = server.file("/m", bytes.clone(), Behaviour::Honest);
+    let mut bench = Bench::new();
+    bench.checkpoint(&bytes, &url);
+    // A folder that is not empty cannot be replaced by a file.
+    let place = bench.options.cache.join("sha256").join(manifest::Sha256::of(&bytes).to_string());
+    fs_err::create_dir_all(place.join("in the way")).unwrap();
+    let error = bench.fetch().unwrap_err();
+    assert!(
+        error.to_string().contains("this machine could not store it") && error.to_string().contains("cache"),
+        "{error}"
+    );
+    assert!(error.hint().unwrap().contains("--cache"));
+    // What arrived is not lost.
+    fs_err::remove_dir_all(&place).unwrap();
+    assert!(only(&bench.fetch().unwrap()) == bytes);
+    assert_eq!(server.sent("/m"), bytes.len() as u64);
 }
