@@ -1,3 +1,5 @@
+use crate::kernels;
+
 /// What decides, besides model and settings, the exact bytes of a picture: the architecture and the instruction sets
 /// between which the matrix product chooses at run time, for example `x86_64 avx2 fma avx512f`.
 ///
@@ -10,6 +12,16 @@ pub fn machine_class() -> String {
         class.push_str(feature);
     }
     class
+}
+
+/// Does once what the first generation would do besides computing: starts rayon's threads and lets the matrix product
+/// look up the sizes of the CPU's caches (on Linux in `/sys`; where that cannot be read it tries to run `lscpu`).
+///
+/// Call it before a process seals itself off, so that nothing of this is refused later. Results do not depend on it.
+pub fn warm_up() {
+    let side = 128;
+    let ones = vec![1.0; side * side];
+    kernels::matrix::dense(&ones, &ones, None, side, side, &mut vec![0.0; side * side]);
 }
 
 #[cfg(target_arch = "x86_64")]
