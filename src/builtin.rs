@@ -3,14 +3,14 @@
 use bundler::{Builtin, BuiltinFile};
 use manifest::{Catalog, ManifestError};
 
-/// The embedded checkpoint.
-pub(crate) const SPARK: &[u8] = include_bytes!("../models/spark/spark.safetensors");
+/// The embedded checkpoint. A `static`, not a `const`: there must be one copy of it in the program, not one per use.
+pub(crate) static SPARK: &[u8] = include_bytes!("../models/spark/spark.safetensors");
 
 /// Its name in the catalog.
 pub(crate) const SPARK_ID: &str = "spark";
 
 /// The names that sources of the kind `builtin` can have.
-pub(crate) const BUILTINS: &[Builtin] = &[
+pub(crate) static BUILTINS: &[Builtin] = &[
     Builtin {
         name: "spark",
         files: &[

@@ -113,10 +113,11 @@ impl Catalog {
                 let in_text = entry.id.as_str().contains(&wanted)
                     || wanted.contains(entry.id.as_str())
                     || entry.title.to_lowercase().contains(&wanted);
-                let distance = edit_distance(&wanted, entry.id.as_str());
+                let parts = std::iter::once(entry.id.as_str()).chain(entry.id.as_str().split('-'));
+                let distance = parts.map(|part| edit_distance(&wanted, part)).min().unwrap_or(usize::MAX);
                 (if in_text { distance.min(1) } else { distance }, &entry.id)
             })
-            .filter(|(distance, id)| *distance <= 1.max(id.as_str().len() / 3))
+            .filter(|(distance, _)| *distance <= 1.max(wanted.chars().count() / 4))
             .collect();
         scored.sort();
         scored.into_iter().map(|(_, id)| id).take(3).collect()
@@ -203,6 +204,7 @@ mod tests {
         let names = |wanted: &str| catalog.similar(wanted).iter().map(ToString::to_string).collect::<Vec<_>>();
         assert_eq!(names("sd1.5"), ["sd15"]);
         assert_eq!(names("juggernaut"), ["juggernaut-xl-v9"]);
+        assert_eq!(names("jugernaut"), ["juggernaut-xl-v9"]);
         assert_eq!(names("sdxl-bse"), ["sdxl-base"]);
         assert!(names("completely-different").is_empty());
     }
