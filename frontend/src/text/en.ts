@@ -17,11 +17,11 @@ export const en = {
     label: 'Try',
     spark: ['a banana', 'a blue car', 'a rocket', 'a cat face', 'a sunflower', 'a robot', 'a castle', 'a ghost'],
     scenes: [
-      'a lighthouse on a cliff at dawn, soft light',
-      'a bowl of ripe peaches on a wooden table',
-      'an old blacksmith’s workshop, sparks, warm light',
-      'a red fox in fresh snow, close-up',
-      'a small sailing boat in fog, watercolour',
+      'a lighthouse at dawn',
+      'ripe peaches on a table',
+      'a blacksmith’s workshop',
+      'a red fox in snow',
+      'a sailing boat in fog',
     ],
   },
 
