@@ -34,7 +34,8 @@ fn fetches(kind: &str, address: &str, (source, file): (&str, &str), endpoints: &
         Ok(fetched) => fetched,
         // A proxy that is configured and leads nowhere.
         Err(FetchError::Failed(failures))
-            if !direct && failures[0].tried.iter().all(|tried| matches!(tried.trouble, Trouble::Connection(_))) =>
+            if behind_proxy
+                && failures[0].tried.iter().all(|tried| matches!(tried.trouble, Trouble::Connection(_))) =>
         {
             return skip();
         }
