@@ -59,8 +59,9 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
         self_test: last_self_test(home),
         self_test_picture: last_picture(home),
     };
+    output.say("the page is at");
     output.result(&serde_json::json!({ "event": "serving", "url": url }), &url);
-    output.say(format!("the page is at {url} ({}). Stop with Ctrl+C.", report.level.sentence()));
+    output.say(format!("{} Stop with Ctrl+C.", report.level.sentence()));
     server.run(Arc::new(generator), facts, Arc::new(AtomicBool::new(false)))?;
     Ok(())
 }

@@ -6,6 +6,11 @@ use crate::failure::Outcome;
 use crate::home;
 use crate::output::Output;
 use ::install::Bundle;
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+/// More than a path ever has.
+const MAX_PATH: u64 = 4096;
 
 /// Ten lines for somebody who typed nothing and has no bundle.
 const WELCOME: &str = "\
@@ -26,6 +31,7 @@ pub(crate) fn without_arguments(output: &Output) -> Outcome {
     let home = HomeArgs { home: std::env::var_os("FIELDFORGE_HOME").map(Into::into) };
     let page = PageArgs { port: None, no_browser: false, allow_unsealed: false };
     if home::is_bundle(&beside) {
+        let home = HomeArgs { home: Some(ask_where(home::resolve(&home)?)?) };
         return run(&StartArgs { bundle: None, home, page, no_serve: false }, output);
     }
     if home::is_home(&beside) {
@@ -33,6 +39,22 @@ pub(crate) fn without_arguments(output: &Output) -> Outcome {
     }
     output.result(&serde_json::json!({ "help": WELCOME }), WELCOME);
     Ok(())
+}
+
+/// Lets a person at a terminal choose another folder; everybody else gets the proposed one.
+fn ask_where(proposed: PathBuf) -> Outcome<PathBuf> {
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) || home::is_home(&proposed) {
+        return Ok(proposed);
+    }
+    let mut terminal = std::io::stderr().lock();
+    write!(terminal, "Install into `{}`? Press Enter, or type another folder: ", proposed.display())?;
+    terminal.flush()?;
+    let mut typed = String::new();
+    std::io::stdin().lock().take(MAX_PATH).read_line(&mut typed)?;
+    match typed.trim() {
+        "" => Ok(proposed),
+        folder => home::absolute(Path::new(folder)),
+    }
 }
 
 /// Install, self-test, page; every step explained.
