@@ -91,4 +91,14 @@ describe('answers', () => {
       picture_url: null,
     })
   })
+
+  it('read the self-test’s own record as well as a summary of it', () => {
+    const record = {
+      verdict: 'failed',
+      reasons: ['the picture differs'],
+      picture: { settings: { prompt: 'a car' }, draw_seconds: 0.4, comparison: { matches: false, text: 'PSNR 12.0 dB' } },
+      picture_url: '/api/v1/self-test/picture.png',
+    }
+    expect(parseSelfTest(record)).toMatchObject({ prompt: 'a car', seconds: 0.4, comparison: 'PSNR 12.0 dB', reasons: ['the picture differs'] })
+  })
 })

@@ -178,16 +178,20 @@ export function parseSeal(value: unknown): Seal | null {
   }
 }
 
+/** The record holds the picture's settings and a comparison with its verdict; a summary holds plain words. Both are read. */
 export function parseSelfTest(value: unknown): SelfTest | null {
   if (!isFields(value)) return null
   const picture = fields(value.picture)
+  const drawn = fields(picture.settings)
+  const compared = fields(picture.comparison)
   return {
     verdict: text(value.verdict),
     seal: parseSeal(value.seal),
     attempts: list(value.attempts, parseAttempt),
-    prompt: text(picture.prompt),
-    seconds: numberOrNull(picture.seconds),
-    comparison: text(picture.comparison),
+    prompt: text(picture.prompt, text(drawn.prompt)),
+    seconds: numberOrNull(picture.seconds) ?? numberOrNull(picture.draw_seconds),
+    comparison: text(picture.comparison, text(compared.text)),
+    reasons: list(value.reasons, textOrNull),
     picture_url: ownUrl(value.picture_url),
   }
 }

@@ -115,5 +115,7 @@ export interface SelfTest {
   prompt: string
   seconds: number | null
   comparison: string
+  /** Why it failed; empty when it passed. */
+  reasons: string[]
   picture_url: string | null
 }

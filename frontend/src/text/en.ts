@@ -163,7 +163,7 @@ export const en = {
     },
     short: { S3: 'Offline', S2: 'Offline', S1: 'Partly sealed', S0: 'Not sealed', unknown: 'Not checked' },
     open: 'Show the proof',
-    title: 'What keeps this machine’s pictures here',
+    title: 'Is this really offline?',
     plain: {
       S3: 'The kernel runs this program in a network of its own that leads nowhere, and refuses it every way to open a connection.',
       S2: 'The kernel refuses this program every way to open a connection. It only answers this page, on this machine.',
@@ -172,6 +172,15 @@ export const en = {
       unknown: 'This server has not reported whether the kernel holds it back from the network.',
     },
     mechanisms: 'How it is enforced',
+    // By the names that the server uses; an unknown one is shown as it is.
+    mechanism: {
+      'network namespace': 'A network of its own that leads nowhere',
+      seccomp: 'A filter in the kernel: no connection can be opened',
+      'Landlock files': 'Only its own folders can be read or written',
+      'Landlock TCP': 'A second guard against TCP connections',
+      'no new privileges': 'It cannot gain rights',
+      'inherited descriptors closed': 'No open connection was handed down to it',
+    } as Record<string, string>,
     attempts: 'What was tried, to see whether it is refused',
     tried: (refused: number, all: number) =>
       refused === all ? `All ${all} attempts to get out were refused` : `${all - refused} of ${all} attempts to get out were NOT refused`,
@@ -187,6 +196,7 @@ export const en = {
     passed: 'Passed',
     failed: 'Failed',
     drew: (prompt: string, seconds: string) => `Drew “${prompt}” in ${seconds} with the network shut off.`,
+    underASecond: 'less than a second',
     compared: (result: string) => `Compared with the expected picture: ${result}.`,
     loading: 'Reading the report',
     close: 'Close',
