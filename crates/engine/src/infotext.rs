@@ -11,11 +11,10 @@ use crate::GenerateSettings;
 /// `model_hash` is the start of the model file's SHA-256 (10 digits there).
 pub fn infotext(settings: &GenerateSettings, model_name: &str, model_hash: &str) -> String {
     let (sampler, schedule) = settings.sampler.infotext_names();
-    let mut entries = vec![("Steps", settings.steps.to_string()), ("Sampler", sampler.to_owned())];
-    if let Some(schedule) = schedule {
-        entries.push(("Schedule type", schedule.to_owned()));
-    }
-    entries.extend([
+    let entries = [
+        ("Steps", settings.steps.to_string()),
+        ("Sampler", sampler.to_owned()),
+        ("Schedule type", schedule.to_owned()),
         ("CFG scale", settings.cfg_scale.to_string()),
         ("Seed", settings.seed.to_string()),
         ("Size", format!("{}x{}", settings.width, settings.height)),
@@ -23,7 +22,7 @@ pub fn infotext(settings: &GenerateSettings, model_name: &str, model_hash: &str)
         ("Model", model_name.to_owned()),
         ("RNG", "CPU".to_owned()),
         ("Version", format!("fieldforge {}", env!("CARGO_PKG_VERSION"))),
-    ]);
+    ];
     let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key}: {}", quoted(value))).collect();
     let mut text = settings.prompt.clone();
     if !settings.negative_prompt.is_empty() {
@@ -32,7 +31,7 @@ pub fn infotext(settings: &GenerateSettings, model_name: &str, model_hash: &str)
     }
     text.push('\n');
     text.push_str(&entries.join(", "));
-    text
+    text.trim().to_owned()
 }
 
 /// A value as a JSON string where it holds a comma, a colon or a line break; otherwise as it is.
@@ -67,7 +66,7 @@ mod tests {
         settings.sampler = Sampler::EulerA;
         assert_eq!(
             infotext(&settings, "my, \"model\"", "abcdef1234"),
-            "a banana, \"ripe\"\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, CFG scale: 7.5, Seed: 1, \
+            "a banana, \"ripe\"\nNegative prompt: blurry\nSteps: 20, Sampler: Euler a, Schedule type: Automatic, CFG scale: 7.5, Seed: 1, \
              Size: 64x72, Model hash: abcdef1234, Model: \"my, \\\"model\\\"\", RNG: CPU, Version: fieldforge 0.1.0"
         );
     }

@@ -14,10 +14,15 @@ pub(crate) fn rough(latent: &[f32], height: usize, width: usize) -> Picture {
     let pixels = height * width;
     let mut rgb = Vec::with_capacity(3 * pixels);
     for pixel in 0..pixels {
-        for colour in 0..3 {
-            let value: f32 = (0..LATENT_CHANNELS).map(|c| latent[c * pixels + pixel] * FACTORS[c][colour]).sum();
-            rgb.push(((value * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8);
+        let mut colours = [0.0_f32; 3];
+        for (channel, factors) in FACTORS.iter().enumerate() {
+            let value = latent[channel * pixels + pixel];
+            for (colour, factor) in colours.iter_mut().zip(factors) {
+                *colour += value * factor;
+            }
         }
+        let byte = |value: f32| ((value * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8;
+        rgb.extend(colours.map(byte));
     }
     Picture { width: width as u32, height: height as u32, rgb }
 }

@@ -124,20 +124,20 @@ fn log(x: f32) -> f32 {
     }
     let square = m * m;
     let coefficients = [
-        -1.151_461_03e-1,
+        -1.151_461e-1,
         1.167_699_84e-1,
         -1.242_014_1e-1,
         1.424_932_3e-1,
         -1.666_805_8e-1,
         2.000_071_4e-1,
         -2.499_999_4e-1,
-        3.333_333_1e-1,
+        3.333_333e-1,
     ];
     let p = coefficients.iter().fold(7.037_683_6e-2_f32, |p, &c| p.mul_add(m, c));
     let p = p * m;
     let p = p.mul_add(square, exponent * -2.121_944_4e-4);
     let p = (-square).mul_add(0.5, p);
-    exponent.mul_add(0.693_359_375, m + p)
+    exponent.mul_add(0.693_359_4, m + p)
 }
 
 /// Sine and cosine of a number in `[0, 2 pi)` as Cephes' `sinf` and `cosf` compute them, with the multiply-adds that

@@ -31,11 +31,11 @@ impl Sampler {
         }
     }
 
-    /// The names in the picture's text: the sampler's and, where it is not the default one, its schedule's.
-    pub(crate) fn infotext_names(self) -> (&'static str, Option<&'static str>) {
+    /// The names in the picture's text: the sampler's, and its schedule's (`Automatic` is the sampler's own).
+    pub(crate) fn infotext_names(self) -> (&'static str, &'static str) {
         match self {
-            Self::DpmPp2mKarras => ("DPM++ 2M", Some("Karras")),
-            other => (other.name(), None),
+            Self::DpmPp2mKarras => ("DPM++ 2M", "Karras"),
+            other => (other.name(), "Automatic"),
         }
     }
 }

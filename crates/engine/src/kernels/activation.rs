@@ -28,11 +28,7 @@ pub(crate) fn silu_of(x: f32) -> f32 {
 
 /// SiLU in place: `x * sigmoid(x)`.
 pub(crate) fn silu(values: &mut [f32]) {
-    apply(
-        values,
-        #[inline(always)]
-        |x| silu_of(x),
-    );
+    apply(values, silu_of);
 }
 
 /// CLIP's "quick GELU" in place: `x * sigmoid(1.702 x)`.

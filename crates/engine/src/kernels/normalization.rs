@@ -54,9 +54,9 @@ impl GroupNormalization<'_> {
             of_groups(channel_sums(picture, channels, |value, mean| (value - mean) * (value - mean), &centre));
         let mut scale = Vec::with_capacity(channels);
         let mut shift = Vec::with_capacity(channels);
-        for c in 0..channels {
+        for (c, &centre) in centre.iter().enumerate() {
             let group = c / per_group;
-            let rest = means[group] - f64::from(centre[c]);
+            let rest = means[group] - f64::from(centre);
             let deviation = (squares[group] - rest * rest + f64::from(self.epsilon)).sqrt();
             let factor = f64::from(self.weight[c]) / deviation;
             scale.push(factor as f32);

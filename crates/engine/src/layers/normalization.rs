@@ -22,7 +22,7 @@ impl GroupNorm {
     /// Loads `weight` and `bias` for `channels`.
     pub(crate) fn load(scope: &Scope<'_>, channels: usize, epsilon: f32) -> std::result::Result<Self, EngineError> {
         let weight = scope.vector("weight", Some(channels))?;
-        if channels % Self::GROUPS != 0 {
+        if !channels.is_multiple_of(Self::GROUPS) {
             return Err(scope.unfit("weight", "a multiple of 32 channels"));
         }
         Ok(Self { weight, bias: scope.vector("bias", Some(channels))?, epsilon })
