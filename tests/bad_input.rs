@@ -11,7 +11,9 @@ fn expect_nothing_in(folder: &Path) {
 }
 
 fn request(component: &str) -> String {
-    format!("name = \"kit\"\n\n[[component]]\nid = \"mine\"\nkind = \"checkpoint\"\nfamily = \"sd1\"\ntitle = \"Mine\"\nlicence = \"MIT\"\nfile = \"mine.safetensors\"\n{component}\n")
+    format!(
+        "name = \"kit\"\n\n[[component]]\nid = \"mine\"\nkind = \"checkpoint\"\nfamily = \"sd1\"\ntitle = \"Mine\"\nlicence = \"MIT\"\nfile = \"mine.safetensors\"\n{component}\n"
+    )
 }
 
 /// Runs a shell script as root of a user namespace of its own, where it may mount.
@@ -25,7 +27,9 @@ fn in_mount_namespace(place: &Place, script: &str) -> Ran {
 #[test]
 fn a_missing_request() {
     let place = Place::new();
-    place.run(["bundle", "nowhere/forge.toml", "--out", "kit"]).expect_refusal(&["nowhere/forge.toml", "check the spelling"]);
+    place
+        .run(["bundle", "nowhere/forge.toml", "--out", "kit"])
+        .expect_refusal(&["nowhere/forge.toml", "check the spelling"]);
     assert!(!place.path("kit").exists());
 }
 
@@ -48,7 +52,9 @@ fn an_unknown_component_names_its_neighbours() {
 #[test]
 fn a_digest_nobody_knows_is_refused_until_trusted() {
     let place = Place::new();
-    place.run(["plan", "--add", "juggernaut-xl-lightning"]).expect_refusal(&["juggernaut-xl-lightning", "--trust-on-first-use"]);
+    place
+        .run(["plan", "--add", "juggernaut-xl-lightning"])
+        .expect_refusal(&["juggernaut-xl-lightning", "--trust-on-first-use"]);
     place.run(["plan", "--add", "juggernaut-xl-lightning", "--trust-on-first-use"]).expect_success();
 }
 
@@ -66,7 +72,10 @@ fn a_file_with_another_digest() {
     let place = Place::new();
     place.write("mine.safetensors", "these are other bytes");
     let digest = "0".repeat(64);
-    place.write("forge.toml", request(&format!("sha256 = \"{digest}\"\nsources = [{{ kind = \"file\", path = \"mine.safetensors\" }}]")));
+    place.write(
+        "forge.toml",
+        request(&format!("sha256 = \"{digest}\"\nsources = [{{ kind = \"file\", path = \"mine.safetensors\" }}]")),
+    );
     let ran = place.run(["bundle", "forge.toml", "--out", "kit"]);
     ran.expect_refusal(&["mine.safetensors", &digest]);
     assert!(!place.path("kit").exists());
@@ -79,7 +88,9 @@ fn a_pickle_is_recognized_by_content_whatever_its_name() {
     zip.extend([0; 16]);
     zip.extend(b"\x10\x00\x00\x00archive/data.pklFB");
     zip.extend([0; 64]);
-    for (name, bytes) in [("mine.safetensors", zip.as_slice()), ("model.ckpt", b"\x80\x02}q\x00(X\x05\x00\x00\x00state")] {
+    for (name, bytes) in
+        [("mine.safetensors", zip.as_slice()), ("model.ckpt", b"\x80\x02}q\x00(X\x05\x00\x00\x00state")]
+    {
         place.write(name, bytes);
         place.run(["generate", "x", "--model", name]).expect_refusal(&[name, "pickle"]);
     }
@@ -98,7 +109,10 @@ fn a_checkpoint_with_a_hostile_header() {
         ("long.safetensors", (1u64 << 40).to_le_bytes().iter().chain(b"{}").copied().collect()),
         ("deep.safetensors", header(&"[".repeat(100_000))),
         ("outside.safetensors", header(r#"{"a":{"dtype":"F32","shape":[4],"data_offsets":[0,99999999999]}}"#)),
-        ("overflow.safetensors", header(r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}"#)),
+        (
+            "overflow.safetensors",
+            header(r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}"#),
+        ),
         ("backwards.safetensors", header(r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[8,4]}}"#)),
         ("empty.safetensors", Vec::new()),
         ("page.safetensors", b"<!DOCTYPE html><html><body>Please log in</body></html>".to_vec()),
@@ -166,15 +180,24 @@ fn a_full_disk() {
     let place = Place::new();
     place.spark_bundle();
     fs_err::create_dir(place.path("disk")).unwrap();
-    let ran = in_mount_namespace(&place, "mount -t tmpfs -o size=4m none disk; \"$PROGRAM\" install kit --home disk/home || code=$?; find disk -type f; exit $code");
+    let ran = in_mount_namespace(
+        &place,
+        "mount -t tmpfs -o size=4m none disk; \"$PROGRAM\" install kit --home disk/home || code=$?; find disk -type f; exit $code",
+    );
     ran.expect_refusal(&["free"]);
     assert!(!ran.stdout.contains("safetensors"), "{}", ran.stdout);
 
-    let ran = in_mount_namespace(&place, "mount -t tmpfs -o size=4m none disk; \"$PROGRAM\" bundle --out disk/kit || code=$?; find disk -type f; exit $code");
+    let ran = in_mount_namespace(
+        &place,
+        "mount -t tmpfs -o size=4m none disk; \"$PROGRAM\" bundle --out disk/kit || code=$?; find disk -type f; exit $code",
+    );
     ran.expect_refusal(&["free"]);
     assert!(!ran.stdout.contains("tar.zst"), "{}", ran.stdout);
 
-    let ran = in_mount_namespace(&place, "mount -t tmpfs -o size=4k none disk; \"$PROGRAM\" generate x --out disk/picture.png || code=$?; find disk -type f; exit $code");
+    let ran = in_mount_namespace(
+        &place,
+        "mount -t tmpfs -o size=4k none disk; \"$PROGRAM\" generate x --out disk/picture.png || code=$?; find disk -type f; exit $code",
+    );
     ran.expect_refusal(&["picture.png", "No space left"]);
     assert_eq!(ran.stdout, "", "half a picture was left");
 }

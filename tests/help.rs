@@ -7,8 +7,21 @@ use expect_test::expect_file;
 fn every_help_text_is_as_written() {
     let place = Place::new();
     let commands = [
-        "", "start", "demo", "catalog", "catalog list", "catalog show", "plan", "bundle", "verify", "inspect", "install", "selftest",
-        "serve", "generate", "doctor",
+        "",
+        "start",
+        "demo",
+        "catalog",
+        "catalog list",
+        "catalog show",
+        "plan",
+        "bundle",
+        "verify",
+        "inspect",
+        "install",
+        "selftest",
+        "serve",
+        "generate",
+        "doctor",
     ];
     for command in commands {
         let mut args: Vec<&str> = command.split_whitespace().collect();

@@ -75,13 +75,6 @@ impl Place {
         }
         folder
     }
-
-    /// Texts with this place's own names taken out, so that they can be compared.
-    pub(crate) fn plain(&self, text: &str) -> String {
-        let text = text.replace(&self.folder.path().display().to_string(), "[PLACE]");
-        let text = text.replace(PROGRAM, "[PROGRAM]");
-        text.replace(env!("CARGO_PKG_VERSION"), "[VERSION]")
-    }
 }
 
 /// The program under test.

@@ -11,7 +11,19 @@ fn root() -> &'static Path {
 /// Every crate that `package` needs at run time, itself included.
 fn needs(package: &str) -> BTreeSet<String> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}", "-p", package])
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "-p",
+            package,
+        ])
         .current_dir(root())
         .output()
         .unwrap();
@@ -47,11 +59,17 @@ fn sources() -> Vec<(PathBuf, String)> {
 /// The code lines of a source: no comments, nothing from its unit tests on.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let end = text.find("#[cfg(test)]").unwrap_or(text.len());
-    text[..end].lines().enumerate().map(|(at, line)| (at + 1, line)).filter(|(_, line)| !line.trim_start().starts_with("//"))
+    text[..end]
+        .lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line))
+        .filter(|(_, line)| !line.trim_start().starts_with("//"))
 }
 
 fn is_library(path: &Path) -> bool {
-    !path.starts_with("src") && !path.starts_with("crates/testkit") && path.file_name().is_some_and(|name| name != "build.rs")
+    !path.starts_with("src")
+        && !path.starts_with("crates/testkit")
+        && path.file_name().is_some_and(|name| name != "build.rs")
 }
 
 #[test]
@@ -155,7 +173,12 @@ fn lints_are_expected_with_a_reason_never_allowed() {
     for (path, text) in sources() {
         for (at, line) in text.lines().enumerate() {
             let allow = format!("#[{}(", "allow");
-            assert!(!line.trim_start().starts_with(&allow), "{}:{} allows a lint: use #[expect(…, reason = …)]", path.display(), at + 1);
+            assert!(
+                !line.trim_start().starts_with(&allow),
+                "{}:{} allows a lint: use #[expect(…, reason = …)]",
+                path.display(),
+                at + 1
+            );
         }
     }
 }
@@ -165,8 +188,19 @@ fn std_fs_is_used_through_fs_err() {
     for (path, text) in sources() {
         let low_level = path.starts_with("crates/seal") || path.ends_with("build.rs");
         for (at, line) in code(&text) {
-            for call in ["std::fs::read", "std::fs::write", "std::fs::rename", "std::fs::remove", "std::fs::File", "std::fs::create_dir"] {
-                assert!(low_level || !line.contains(call), "{}:{at} uses {call}: fs_err names the file in its errors", path.display());
+            for call in [
+                "std::fs::read",
+                "std::fs::write",
+                "std::fs::rename",
+                "std::fs::remove",
+                "std::fs::File",
+                "std::fs::create_dir",
+            ] {
+                assert!(
+                    low_level || !line.contains(call),
+                    "{}:{at} uses {call}: fs_err names the file in its errors",
+                    path.display()
+                );
             }
         }
     }
@@ -174,7 +208,9 @@ fn std_fs_is_used_through_fs_err() {
 
 #[test]
 fn every_crate_says_what_it_is_for() {
-    for library in ["manifest", "bundler", "crates/install", "crates/seal", "crates/engine", "crates/server", "crates/testkit"] {
+    for library in
+        ["manifest", "bundler", "crates/install", "crates/seal", "crates/engine", "crates/server", "crates/testkit"]
+    {
         let text = fs_err::read_to_string(root().join(library).join("src/lib.rs")).unwrap();
         let lines = text.lines().take_while(|line| line.starts_with("//!")).count();
         assert!(lines >= 8, "`{library}` opens with {lines} lines of what it is for");
@@ -195,7 +231,15 @@ fn page_source_digest() -> String {
         }
     }
     let page = root().join("frontend");
-    let own = [".npmrc", "index.html", "package-lock.json", "package.json", "svelte.config.js", "tsconfig.json", "vite.config.ts"];
+    let own = [
+        ".npmrc",
+        "index.html",
+        "package-lock.json",
+        "package.json",
+        "svelte.config.js",
+        "tsconfig.json",
+        "vite.config.ts",
+    ];
     let mut files: Vec<PathBuf> = own.iter().map(|name| page.join(name)).collect();
     walk(&page.join("src"), &mut files);
     walk(&page.join("public"), &mut files);
@@ -216,5 +260,9 @@ fn page_source_digest() -> String {
 #[test]
 fn the_page_was_built_from_its_source() {
     let recorded = fs_err::read_to_string(root().join("frontend/dist/SOURCE.sha256")).unwrap();
-    assert_eq!(recorded.trim(), page_source_digest(), "frontend/dist is not what frontend/src builds: run scripts/page build");
+    assert_eq!(
+        recorded.trim(),
+        page_source_digest(),
+        "frontend/dist is not what frontend/src builds: run scripts/page build"
+    );
 }

@@ -15,12 +15,12 @@ pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> Stri
         WHAT TO DO ON LINUX\n-------------------\n\n\
         1. Open a terminal in this folder.\n\
         2. Type this and press Enter:\n\n       ./{program}\n\n\
-        It first checks that nothing was damaged on the way, then asks where to install, draws a\n\
-        test picture with the network switched off, and shows the page in your browser. Your own\n\
-        files are left alone. You can stop at any time with Ctrl+C and start again: it goes on\n\
-        where it was. Nothing on this stick is changed.\n\n\
+        It asks where to install, checks every byte on the way, draws a test picture with the\n\
+        network switched off, and shows the page in your browser. Your own files are left alone.\n\
+        You can stop at any time with Ctrl+C and start again: it goes on where it was. Nothing on\n\
+        this stick is changed.\n\n\
         If it says \"Permission denied\", the stick does not allow programs to start. Type:\n\n\
-        \x20      cp {program} /tmp/ && chmod +x /tmp/{program} && /tmp/{program} install .\n\n\
+        \x20      cp {program} /tmp/ && chmod +x /tmp/{program} && /tmp/{program} start .\n\n\
         To check the bundle only:      ./{program} verify .\n\
         To see what is inside:         ./{program} inspect .\n\n",
         program = manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),
