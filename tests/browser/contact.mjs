@@ -11,8 +11,8 @@ const cells = pictures.map((file) => {
   const data = readFileSync(file).toString('base64')
   return `<figure><img src="data:image/png;base64,${data}"><figcaption>${basename(file, '.png')}</figcaption></figure>`
 })
-const style = `body { margin: 0; padding: 16px; width: max-content; background: #fff; font: 15px system-ui, sans-serif; color: #333 }
-  main { display: grid; grid-template-columns: repeat(4, 192px); gap: 16px }
+const style = `body { margin: 0; width: max-content; background: #fff; font: 15px system-ui, sans-serif; color: #333 }
+  main { padding: 16px; display: grid; grid-template-columns: repeat(4, 192px); gap: 16px }
   figure { margin: 0; text-align: center } img { width: 192px; height: 192px; border-radius: 12px } figcaption { padding-top: 4px }`
 
 const browser = await chromium.launch({
@@ -21,5 +21,5 @@ const browser = await chromium.launch({
 })
 const page = await browser.newPage()
 await page.setContent(`<style>${style}</style><main>${cells.join('')}</main>`)
-await page.locator('body').screenshot({ path: out })
+await page.locator('main').screenshot({ path: out })
 await browser.close()
