@@ -322,6 +322,8 @@ await check('a lost server is said calmly, and the page comes back by itself', a
   await page.route('**/api/v1/**', (route) => route.abort())
   await page.reload()
   await page.getByText('reconnects by itself').waitFor()
+  await prompt(page).fill(words[0])
+  await page.keyboard.press('Control+Enter')
   await shoot(page, '1440-light-lost')
   await page.unroute('**/api/v1/**')
   await page.getByText('reconnects by itself').waitFor({ state: 'detached', timeout: 20_000 })

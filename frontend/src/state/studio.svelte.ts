@@ -89,6 +89,7 @@ class Studio {
       case 'hello': {
         const again = this.connection === 'lost'
         this.connection = 'open'
+        if (this.problem?.code === 'unreachable') this.problem = null
         this.setQueue(event.running, event.waiting)
         if (again || this.status === null) void this.refresh()
         break
