@@ -6,5 +6,6 @@ import type { ModelCard } from './types'
 export const sparkId = 'spark'
 
 export function examplesFor(model: ModelCard | null): readonly string[] {
-  return model?.id === sparkId ? t.examples.spark : t.examples.scenes
+  if (model === null) return []
+  return model.id === sparkId ? t.examples.spark : t.examples.scenes
 }
