@@ -78,6 +78,7 @@ fn the_demo_walks_the_whole_way() {
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "whoever reads the test's output should know what was skipped")]
 fn a_bundle_with_parts_from_npm_and_pypi_works_elsewhere_without_any_network() {
     let place = Place::new();
     place.write("wish/forge.toml", REQUEST);
@@ -233,6 +234,15 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
+        // SIGTERM, not SIGKILL: when the child is strace, it takes the server down with it.
+        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_secs(5) {
+            if !matches!(self.child.try_wait(), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
