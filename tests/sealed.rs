@@ -53,3 +53,45 @@ fn nothing_is_sent_outside_by_install_selftest_generate_and_serve() {
     assert!(trace.contains("accept4(") || trace.contains("accept("), "the trace saw the server");
     assert_eq!(outside(&trace), [] as [&str; 0]);
 }
+
+#[test]
+fn a_container_without_namespaces_is_reported_as_what_it_is() {
+    let place = Place::new();
+    let script = "echo 0 > /proc/sys/user/max_user_namespaces; \
+                  exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs \"$PROGRAM\" selftest --home home";
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "sh", "-ec", script]).env("PROGRAM", PROGRAM);
+    place.furnish(&mut command);
+    let ran = Ran::of(command.output().unwrap()).expect_success();
+    assert!(ran.stdout.starts_with("Self-test: PASSED\n\nNetwork: S2"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("NO   network namespace") && ran.stdout.contains("max_user_namespaces=0"),
+        "{}",
+        ran.stdout
+    );
+}
+
+#[test]
+fn a_kernel_that_can_shut_off_nothing_proves_nothing() {
+    let place = Place::new();
+    let blind = |args: &[&str]| {
+        let mut command = Command::new("strace");
+        command.args([
+            "-f",
+            "-o",
+            "/dev/null",
+            "-e",
+            "inject=unshare,seccomp,prctl,landlock_create_ruleset:error=ENOSYS",
+        ]);
+        command.arg(PROGRAM).args(args);
+        place.furnish(&mut command);
+        Ran::of(command.output().unwrap())
+    };
+    let ran = blind(&["selftest", "--home", "home"]);
+    ran.expect_refusal(&["could not shut off the network", "--allow-unsealed"]);
+    assert!(ran.stdout.starts_with("Self-test: FAILED\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("S0, NOT SEALED"), "{}", ran.stdout);
+    let allowed = blind(&["selftest", "--home", "home", "--allow-unsealed"]).expect_success();
+    assert!(allowed.stdout.starts_with("Self-test: PASSED IN PART\n"), "{}", allowed.stdout);
+    blind(&["serve", "--no-browser", "--home", "home"]).expect_refusal(&["cannot shut off the network"]);
+}
