@@ -3,7 +3,7 @@ use crate::kernels;
 /// What decides, besides model and settings, the exact bytes of a picture: the architecture and the instruction sets
 /// between which the matrix product chooses at run time, for example `x86_64 avx2 fma avx512f`.
 ///
-/// Two machines of the same class make the same bytes; others differ in the last bits of sums, and so in a few pixels
+/// With the same build of the program, two machines of the same class make the same bytes; others differ in the last bits of sums, and so in a few pixels
 /// by a little. Neither the number of threads nor the sizes of caches matter.
 pub fn machine_class() -> String {
     let mut class = std::env::consts::ARCH.to_owned();

@@ -12,6 +12,9 @@ use crate::vae::{Decoder, LATENT_CHANNELS};
 use crate::{EngineError, GenerateSettings, ModelInfo, Picture, Step, TorchGenerator};
 
 /// A loaded Stable Diffusion 1.x model. It can be shared between threads; each generation uses all of rayon's.
+///
+/// Weights are widened to f32 as they are loaded: 4.3 GB for Stable Diffusion 1.5, 35 MB for spark. While loading, the
+/// file is mapped besides.
 pub struct Model {
     info: ModelInfo,
     tokenizer: Tokenizer,
