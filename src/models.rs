@@ -57,6 +57,12 @@ impl ModelChoice {
         }
     }
 
+    /// What a sealed process must be able to read to draw with it.
+    pub(crate) fn reads(&self) -> Vec<PathBuf> {
+        let facts = Path::new(engine::PROCESSOR_FACTS);
+        self.path.iter().cloned().chain(facts.exists().then(|| facts.to_path_buf())).collect()
+    }
+
     /// Loads it.
     pub(crate) fn load(&self) -> Outcome<Model> {
         Ok(match &self.path {

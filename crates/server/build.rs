@@ -9,6 +9,8 @@ use std::hash::Hasher;
 use std::path::{Path, PathBuf};
 
 const DIST: &str = "../../frontend/dist";
+/// Says which source the page was built from; it is not a part of the page.
+const SOURCE_DIGEST: &str = "SOURCE.sha256";
 
 fn main() -> std::io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
@@ -19,6 +21,7 @@ fn main() -> std::io::Result<()> {
     if root.is_dir() {
         collect(&root, &root, &mut files)?;
     }
+    files.retain(|file| file != SOURCE_DIGEST);
     files.sort();
     let mut code = String::from("&[\n");
     for relative in &files {

@@ -6,7 +6,7 @@ use crate::commands::selftest::{DEFAULT_PROMPT, DEFAULT_SEED};
 use crate::commands::verify;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
-use crate::self_test::{LEAST_PSNR, pixels_sha256};
+use crate::self_test::{LEAST_PSNR, machine_class, pixels_sha256};
 use crate::{atomic, builtin, home, models};
 use bundler::{BundlePlan, Content, FetchOptions, Fetched, FetchedFile, PackFile, PackInput, PackOptions, PackReport};
 use engine::Model;
@@ -214,7 +214,7 @@ fn golden(
         sampler: settings.sampler.to_string(),
         picture: path,
         pixels_sha256: pixels_sha256(&picture),
-        machine_class: engine::machine_class(),
+        machine_class: machine_class(),
         least_psnr: LEAST_PSNR,
     };
     Ok(Some((spec, packed)))

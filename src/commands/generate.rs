@@ -8,7 +8,7 @@ use manifest::{Event, Reporter as _};
 use seal::FileRules;
 use serde::Serialize;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Instant;
 
 #[derive(Serialize)]
@@ -72,8 +72,7 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
 
 /// From here on the kernel refuses the network and every file but the model and the target folder.
 fn shut_off(choice: &models::ModelChoice, folder: &Path, output: &Output) -> Outcome {
-    let read_only: Vec<PathBuf> = choice.path.iter().cloned().collect();
-    let report = seal::isolate(&FileRules { read_write: vec![folder.to_path_buf()], read_only })?;
+    let report = seal::isolate(&FileRules { read_write: vec![folder.to_path_buf()], read_only: choice.reads() })?;
     if report.level == seal::Level::S0 {
         output.warn("the kernel of this machine cannot shut off the network for this program; it sends nothing anyway");
     }

@@ -4,6 +4,7 @@ use crate::browser;
 use crate::cli::{PageArgs, ServeArgs};
 use crate::failure::{Failure, Outcome};
 use crate::generator::Generator;
+use crate::models::ModelChoice;
 use crate::output::Output;
 use crate::{home, models};
 use manifest::layout;
@@ -47,8 +48,10 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
     if !page.no_browser && !browser::open(&url) {
         output.say("no browser could be started: open the address below yourself");
     }
-    let mut read_only: Vec<PathBuf> = vec![home.join(layout::SELF_TEST), home.join(layout::GENERATIONS)];
-    read_only.retain(|path| path.exists());
+    let mut read_only: Vec<PathBuf> = choices.iter().flat_map(ModelChoice::reads).collect();
+    read_only.extend(
+        [home.join(layout::SELF_TEST), home.join(layout::GENERATIONS)].into_iter().filter(|path| path.exists()),
+    );
     let report = seal::seal_server(server.listener(), &FileRules { read_write: vec![outputs], read_only })?;
     check(&report, page.allow_unsealed, output)?;
 

@@ -1,8 +1,9 @@
 //! The sealed child: seals itself, tries to get out, draws.
 
 use super::{Answer, DrawnPicture, Order};
-use crate::builtin;
 use crate::failure::{Failure, Outcome};
+use crate::models::ModelChoice;
+use engine::GenerateSettings;
 use seal::{FileRules, Level, SealReport};
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -19,10 +20,10 @@ pub(crate) fn run() -> Outcome {
     let order: Order = serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format!("this command is part of the self-test, not for use by hand ({error})"))
     })?;
-    let read_only = order.model.iter().cloned().collect();
-    let seal = seal::isolate(&FileRules { read_write: Vec::new(), read_only })?;
+    let choice = order.model.as_deref().map_or_else(ModelChoice::embedded, ModelChoice::file);
+    let seal = seal::isolate(&FileRules { read_write: Vec::new(), read_only: choice.reads() })?;
     let attempts = try_to_get_out(&seal, order.canary);
-    let (picture, png) = match draw(&order) {
+    let (picture, png) = match draw(&choice, &order.settings) {
         Ok((picture, png)) => (Ok(picture), png),
         Err(failure) => (Err(failure.to_string()), Vec::new()),
     };
@@ -48,19 +49,16 @@ fn try_to_get_out(seal: &SealReport, canary: SocketAddr) -> Vec<seal::Attempt> {
     }
 }
 
-fn draw(order: &Order) -> Outcome<(DrawnPicture, Vec<u8>)> {
+fn draw(choice: &ModelChoice, settings: &GenerateSettings) -> Outcome<(DrawnPicture, Vec<u8>)> {
     let began = Instant::now();
-    let model = match &order.model {
-        Some(path) => engine::Model::open(path)?,
-        None => engine::Model::from_static("spark", builtin::SPARK)?,
-    };
+    let model = choice.load()?;
     let load_seconds = began.elapsed().as_secs_f64();
     let began = Instant::now();
-    let picture = model.generate(&order.settings, &mut |_| ControlFlow::Continue(()))?;
+    let picture = model.generate(settings, &mut |_| ControlFlow::Continue(()))?;
     let draw_seconds = began.elapsed().as_secs_f64();
-    let text = engine::infotext(&order.settings, &model.info().name, "");
+    let text = engine::infotext(settings, &model.info().name, "");
     let png = picture.to_png(&[("parameters", &text)])?;
     let drawn =
-        DrawnPicture { png_length: png.len(), load_seconds, draw_seconds, machine_class: engine::machine_class() };
+        DrawnPicture { png_length: png.len(), load_seconds, draw_seconds, machine_class: super::machine_class() };
     Ok((drawn, png))
 }

@@ -9,6 +9,11 @@ use manifest::{SelfTestSpec, Sha256};
 /// order; that moves a few pixels by one step (far above 40 dB), never the picture.
 pub(crate) const LEAST_PSNR: f64 = 35.0;
 
+/// What equal bytes depend on: the processor's class, and the program.
+pub(crate) fn machine_class() -> String {
+    format!("{}, {}", engine::machine_class(), crate::PROGRAM_VERSION)
+}
+
 /// The identity of a picture: the digest of its RGB pixels, row by row.
 pub(crate) fn pixels_sha256(picture: &Picture) -> Sha256 {
     Sha256::of(&picture.rgb)

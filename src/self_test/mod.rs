@@ -16,7 +16,7 @@ mod parent;
 mod report;
 
 pub(crate) use child::{knock, run as run_child};
-pub(crate) use compare::{LEAST_PSNR, pixels_sha256};
+pub(crate) use compare::{LEAST_PSNR, machine_class, pixels_sha256};
 pub(crate) use parent::{Subject, run};
 pub(crate) use report::{SelfTestReport, Verdict};
 

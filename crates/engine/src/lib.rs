@@ -47,7 +47,7 @@ mod vae;
 pub use error::EngineError;
 pub use generate_settings::GenerateSettings;
 pub use infotext::infotext;
-pub use machine::{machine_class, warm_up};
+pub use machine::{PROCESSOR_FACTS, machine_class};
 pub use model::Model;
 pub use model_info::ModelInfo;
 pub use picture::Picture;

@@ -1,10 +1,8 @@
-use crate::kernels;
-
 /// What decides, besides model and settings, the exact bytes of a picture: the architecture and the instruction sets
 /// between which the matrix product chooses at run time, for example `x86_64 avx2 fma avx512f`.
 ///
-/// With the same build of the program, two machines of the same class make the same bytes; others differ in the last bits of sums, and so in a few pixels
-/// by a little. Neither the number of threads nor the sizes of caches matter.
+/// With the same build of the program, two machines of the same class make the same bytes; others differ in the last
+/// bits of sums, and so in a few pixels by a little. Neither the number of threads nor the sizes of caches matter.
 pub fn machine_class() -> String {
     let mut class = std::env::consts::ARCH.to_owned();
     for feature in features() {
@@ -14,15 +12,10 @@ pub fn machine_class() -> String {
     class
 }
 
-/// Does once what the first generation would do besides computing: starts rayon's threads and lets the matrix product
-/// look up the sizes of the CPU's caches (on Linux in `/sys`; where that cannot be read it tries to run `lscpu`).
-///
-/// Call it before a process seals itself off, so that nothing of this is refused later. Results do not depend on it.
-pub fn warm_up() {
-    let side = 128;
-    let ones = vec![1.0; side * side];
-    kernels::matrix::dense(&ones, &ones, None, side, side, &mut vec![0.0; side * side]);
-}
+/// Where Linux tells the sizes of the processor's caches. The matrix product looks there at its first use and tries to
+/// run `lscpu` if it may not read it; a process that seals itself off should keep this folder readable. It decides about
+/// speed only, never about results.
+pub const PROCESSOR_FACTS: &str = "/sys/devices/system/cpu";
 
 #[cfg(target_arch = "x86_64")]
 fn features() -> Vec<&'static str> {
