@@ -234,16 +234,15 @@ impl Serving {
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // SIGTERM, not SIGKILL: when the child is strace, it takes the server down with it.
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let began = Instant::now();
-        while began.elapsed() < Duration::from_secs(5) {
-            if !matches!(self.child.try_wait(), Ok(None)) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(20));
+        // When the child is strace, the server is its child and would outlive it.
+        let id = self.child.id();
+        let children = fs_err::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        for server in children.split_whitespace() {
+            let _ = Command::new("kill").arg(server).status();
         }
-        let _ = self.child.kill();
+        if children.is_empty() {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }
