@@ -274,8 +274,14 @@ fn the_page_is_served_sealed_and_draws() {
 #[test]
 fn a_taken_port_is_no_obstacle_unless_it_was_asked_for() {
     let place = Place::new();
-    // Whoever has 7860 now, we or another program: it is taken.
-    let _taken = std::net::TcpListener::bind("127.0.0.1:7860");
+    // A server of another test may have 7860 now and give it back at any moment: wait until it is ours. Whoever keeps it
+    // longer is no test, and then it is taken as well.
+    let began = Instant::now();
+    let mut taken = std::net::TcpListener::bind("127.0.0.1:7860");
+    while taken.is_err() && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(50));
+        taken = std::net::TcpListener::bind("127.0.0.1:7860");
+    }
     let mut command = place.command(PROGRAM);
     command.args(["serve", "--no-browser", "--home", "home"]);
     let serving = Serving::start(command);
