@@ -154,11 +154,11 @@ fn a_damaged_bundle_is_found_and_never_installed() {
     let installed = tree(&place.path("home")).into_iter().find(|name| name.ends_with("spark.safetensors")).unwrap();
     let installed = place.path("home").join(installed);
     let mut bytes = fs_err::read(&installed).unwrap();
-    bytes[1_000_000..9_000_000].iter_mut().step_by(1000).for_each(|byte| *byte ^= 0x40);
+    bytes[9_000_000] ^= 1; // too little to change the picture, and still found
     fs_err::remove_file(&installed).unwrap();
     fs_err::write(&installed, bytes).unwrap();
     place.run(["verify", "home"]).expect_refusal(&["spark.safetensors"]);
-    place.run(["selftest", "--home", "home"]).expect_refusal(&["self-test failed"]);
+    place.run(["selftest", "--home", "home"]).expect_refusal(&["self-test failed", "spark.safetensors", "does not match the manifest"]);
 }
 
 #[test]

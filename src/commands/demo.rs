@@ -100,7 +100,7 @@ fn offline(args: &DemoArgs, places: &Places, output: &Output) -> Outcome {
         install::install(&places.carried, &places.home, output).map(|_| ())
     })?;
     output.step(6, STEPS, "Prove: draw with the network shut off by the kernel, compare", || {
-        let report = selftest::in_home(&places.home, args.page.allow_unsealed)?;
+        let report = selftest::in_home(&places.home, args.page.allow_unsealed, output)?;
         output.say(selftest::one_line(&report));
         let kept = places.home.join(layout::SELF_TEST).join(layout::SELF_TEST_REPORT);
         atomic::write(&places.report, &fs_err::read(kept)?)?;

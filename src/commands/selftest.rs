@@ -18,14 +18,14 @@ pub(crate) const DEFAULT_SEED: u64 = 7;
 pub(crate) fn run(args: &SelftestArgs, output: &Output) -> Outcome {
     let home = home::resolve(&args.home)?;
     output.say(format!("testing `{}`", home.display()));
-    let report = in_home(&home, args.allow_unsealed)?;
+    let report = in_home(&home, args.allow_unsealed, output)?;
     output.result(&report, report.to_string().trim_end());
     conclude(&report, &home)
 }
 
 /// Runs the self-test of a home and keeps its report there.
-pub(crate) fn in_home(home: &Path, allow_unsealed: bool) -> Outcome<SelfTestReport> {
-    self_test::run(&subject(home)?, &home.join(layout::SELF_TEST), allow_unsealed)
+pub(crate) fn in_home(home: &Path, allow_unsealed: bool, output: &Output) -> Outcome<SelfTestReport> {
+    self_test::run(&subject(home, output)?, &home.join(layout::SELF_TEST), allow_unsealed)
 }
 
 /// A failed self-test is a failure of the command.
@@ -66,7 +66,7 @@ fn hint(report: &SelfTestReport, home: &Path) -> String {
     )
 }
 
-fn subject(home: &Path) -> Outcome<Subject> {
+fn subject(home: &Path, output: &Output) -> Outcome<Subject> {
     if let Some(generation) = ::install::current(home)?
         && let Some(spec) = generation.manifest.self_test.clone()
     {
@@ -74,6 +74,7 @@ fn subject(home: &Path) -> Outcome<Subject> {
             model_name: spec.model.file_name().to_owned(),
             model: Some(spec.model.below(&generation.folder)),
             settings: settings(&spec)?,
+            damage: generation.verify_file(&spec.model, output),
             golden: Some((generation.manifest.id(), spec.clone(), spec.picture.below(&generation.folder))),
         });
     }
@@ -89,7 +90,7 @@ pub(crate) fn embedded() -> Outcome<Subject> {
         seed: DEFAULT_SEED,
         ..models::starting_settings(Some(model.info()), &choice.recommended)
     };
-    Ok(Subject { model_name: "the built-in spark".to_owned(), model: None, settings, golden: None })
+    Ok(Subject { model_name: "the built-in spark".to_owned(), model: None, settings, damage: Vec::new(), golden: None })
 }
 
 fn settings(spec: &SelfTestSpec) -> Outcome<GenerateSettings> {

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &StartArgs, output: &Output) -> Outcome {
         install::install(&folder, &home, output).map(|_| ())
     })?;
     output.step(2, steps, "Draw a picture with the network shut off by the kernel", || {
-        let report = selftest::in_home(&home, args.page.allow_unsealed)?;
+        let report = selftest::in_home(&home, args.page.allow_unsealed, output)?;
         output.say(selftest::one_line(&report));
         selftest::conclude(&report, &home)
     })?;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! parent (run)                                     child (sealed, one thread at first)
+//! ─ (the caller has compared the checkpoint with its manifest)
 //! ─ listens as a canary on loopback
 //! ─ lets an unsealed child knock: must arrive
 //! ─ starts the child, sends the Order ───────────▶ seals itself, tries every way out, draws

@@ -6,7 +6,7 @@ use super::{Answer, Order};
 use crate::failure::{Failure, Outcome};
 use crate::{atomic, home};
 use engine::{GenerateSettings, Picture};
-use manifest::{SelfTestSpec, Sha256, layout};
+use manifest::{Finding, SelfTestSpec, Sha256, layout};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -20,6 +20,8 @@ pub(crate) struct Subject {
     pub(crate) model: Option<PathBuf>,
     /// What to draw.
     pub(crate) settings: GenerateSettings,
+    /// What is wrong with the checkpoint's file.
+    pub(crate) damage: Vec<Finding>,
     /// The bundle, with what it says must come out and the picture's file.
     pub(crate) golden: Option<(Sha256, SelfTestSpec, PathBuf)>,
 }
@@ -43,7 +45,7 @@ pub(crate) fn run(subject: &Subject, folder: &Path, allow_unsealed: bool) -> Out
     std::thread::sleep(Duration::from_millis(50)); // a message under way would arrive now
     let heard_sealed = heard() - heard_unsealed;
 
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<String> = subject.damage.iter().map(ToString::to_string).collect();
     let picture = match &answer.picture {
         Ok(drawn) => {
             let (picture, _) = Picture::from_png(&png)?;

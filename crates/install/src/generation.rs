@@ -1,7 +1,8 @@
 //! Generations: complete installations that lie beside each other in a home.
 
+use crate::files::check_files;
 use crate::{InstallError, Receipt, disk};
-use manifest::{BundleManifest, layout};
+use manifest::{BundleManifest, BundlePath, Finding, Problem, Reporter, layout};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,16 @@ pub struct Generation {
     pub manifest: BundleManifest,
     /// How it came there.
     pub receipt: Receipt,
+}
+
+impl Generation {
+    /// Compares one of its files with the manifest. Answers what is wrong with it; nothing when it is whole.
+    pub fn verify_file(&self, path: &BundlePath, reporter: &dyn Reporter) -> Vec<Finding> {
+        let Some(entry) = self.manifest.file(path) else {
+            return vec![Finding { subject: path.to_string(), problem: Problem::Unexpected }];
+        };
+        check_files(&[(path.below(&self.folder), entry)], ordered::default_threads(), reporter, path.file_name())
+    }
 }
 
 /// The generation in use; nothing when the home is empty or not there.
