@@ -158,7 +158,11 @@ fn a_damaged_bundle_is_found_and_never_installed() {
     fs_err::remove_file(&installed).unwrap();
     fs_err::write(&installed, bytes).unwrap();
     place.run(["verify", "home"]).expect_refusal(&["spark.safetensors"]);
-    place.run(["selftest", "--home", "home"]).expect_refusal(&["self-test failed", "spark.safetensors", "does not match the manifest"]);
+    place.run(["selftest", "--home", "home"]).expect_refusal(&[
+        "self-test failed",
+        "spark.safetensors",
+        "does not match the manifest",
+    ]);
 }
 
 #[test]

@@ -162,7 +162,7 @@ const seal = {
   ],
   kernel: 'Linux 6.12.43 #1 SMP',
   architecture: 'x86_64',
-  filter_sha256: '0fc89fd73e0f9275116a7f82457dfce34f8b9d7ee722f98fcd23ced02e31d5ca',
+  filter_sha256: 'dc416b77b1f4cb2b6c9998a7acbe040c0cfcf802e55293853a7df01fc8d0214d',
   network_namespace: null,
   attempts: [],
 }

@@ -5,7 +5,7 @@ use crate::GenerateSettings;
 /// ```text
 /// a banana
 /// Negative prompt: blurry
-/// Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 64x64, Model hash: 0fc89fd73e, Model: spark, RNG: CPU, Version: fieldforge 0.1.0
+/// Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 64x64, Model hash: dc416b77b1, Model: spark, RNG: CPU, Version: fieldforge 0.1.0
 /// ```
 ///
 /// `model_hash` is the start of the model file's SHA-256 (10 digits there).

@@ -18,7 +18,7 @@
 //! let mut settings = engine::GenerateSettings::recommended(model.info());
 //! settings.prompt = "a banana".to_owned();
 //! let picture = model.generate(&settings, &mut |_step| ControlFlow::Continue(()))?;
-//! let text = engine::infotext(&settings, &model.info().name, "0fc89fd73e");
+//! let text = engine::infotext(&settings, &model.info().name, "dc416b77b1");
 //! let png = picture.to_png(&[("parameters", &text)])?;
 //! # Ok::<(), engine::EngineError>(())
 //! ```

@@ -31,10 +31,10 @@ fn settings(sampler: Sampler) -> GenerateSettings {
 #[test]
 fn the_file_tells_what_it_is() {
     let info = MODEL.info();
-    assert_eq!((info.name.as_str(), info.family.as_str(), info.parameters), ("spark", "sd1", 8_683_691));
+    assert_eq!((info.name.as_str(), info.family.as_str(), info.parameters), ("spark", "sd1", 9_475_787));
     assert_eq!((info.width, info.height, info.steps, info.sampler), (64, 64, 20, Sampler::Euler));
     let found = engine::checkpoint::inspect(&path()).expect("sound");
-    assert_eq!((found.family.to_string().as_str(), found.parameters), ("sd1", 8_683_691));
+    assert_eq!((found.family.to_string().as_str(), found.parameters), ("sd1", 9_475_787));
 }
 
 #[test]
