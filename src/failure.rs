@@ -44,6 +44,16 @@ impl Failure {
     }
 }
 
+/// Runs `work`; a panic, which is always a fault of ours, becomes a failure with exit status 2.
+pub(crate) fn guarded(work: impl FnOnce() -> Outcome) -> Outcome {
+    // The panic hook has printed where it happened; nothing of the run is used afterwards.
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(Failure::usage("this program has a fault and stopped; what it said stands above").with_hint(
+            "files under their final names are whole; run the same command again, and report what stands above",
+        ))
+    })
+}
+
 /// `error: …`, an empty line, `hint: …`.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -102,5 +112,18 @@ impl From<std::io::Error> for Failure {
             _ => None,
         };
         Self { message: chain(&error), hint: hint.map(str::to_owned), status: 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_fault_of_ours_and_ends_with_2() {
+        let failure = guarded(|| panic!("on purpose")).unwrap_err();
+        assert_eq!(failure.status, 2);
+        assert!(failure.to_string().contains("\n\nhint: "));
+        assert!(guarded(|| Ok(())).is_ok());
     }
 }

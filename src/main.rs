@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     // clap prints help, version and wrong usage itself, and ends with 0 or 2.
     let cli = Cli::parse();
     let output = Output::new(cli.global);
-    match run(cli.command, &output) {
+    match failure::guarded(|| run(cli.command, &output)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);

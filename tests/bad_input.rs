@@ -219,6 +219,24 @@ fn a_target_that_cannot_be_written_to() {
 }
 
 #[test]
+fn folders_of_other_people_are_left_alone() {
+    let place = Place::new();
+    place.write("mine/photos.tar.zst", "years of photos");
+    place.write("mine/cache/letters.txt", "dear");
+    let before = tree(&place.path("mine"));
+    place.run(["bundle", "--out", "mine"]).expect_refusal(&["`", "mine", "not empty"]);
+    place.run(["bundle", "--out", "mine", "--replace"]).expect_refusal(&["mine", "not empty"]);
+    place.run(["demo", "--no-serve", "--out", "mine"]).expect_refusal(&["mine", "not empty"]);
+    assert_eq!(tree(&place.path("mine")), before);
+    // A bundle of ours is replaced when asked for, whole or damaged.
+    let archive = place.spark_bundle().join("fieldforge-kit.tar.zst");
+    fs_err::write(&archive, "damaged").unwrap();
+    place.run(["bundle", "--out", "kit"]).expect_refusal(&["not empty", "--replace"]);
+    place.run(["bundle", "--out", "kit", "--replace"]).expect_success();
+    place.run(["verify", "kit"]).expect_success();
+}
+
+#[test]
 fn an_occupied_port() {
     let place = Place::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -17,6 +17,9 @@ const STEPS: u32 = 8;
 /// Spaces and letters beyond ASCII: the other machine's folders are never ours.
 const CARRIED: &str = "other machine, Größe M";
 
+/// Says that a folder is the demo's own.
+const MARK: &str = "demo-folder.txt";
+
 /// Where everything goes below `--out`.
 struct Places {
     bundle: PathBuf,
@@ -28,7 +31,7 @@ struct Places {
 
 pub(crate) fn run(args: &DemoArgs, output: &Output) -> Outcome {
     let out = home::absolute(&args.out)?;
-    fs_err::create_dir_all(&out)?;
+    claim(&out)?;
     let places = Places {
         bundle: out.join("bundle"),
         carried: out.join(CARRIED).join("usb stick"),
@@ -65,6 +68,17 @@ pub(crate) fn run(args: &DemoArgs, output: &Output) -> Outcome {
     }
     output.say(format!("\n[{STEPS}/{STEPS}] Open the page"));
     serve::serve(&places.home, &args.page, output)
+}
+
+/// Takes an empty folder, or one of an earlier demo; the demo removes files in it, so it takes no other.
+fn claim(out: &Path) -> Outcome {
+    fs_err::create_dir_all(out)?;
+    let mark = out.join(MARK);
+    if !mark.exists() && fs_err::read_dir(out)?.next().is_some() {
+        return Err(Failure::new(format!("`{}` is not empty, and no earlier demo made it", out.display()))
+            .with_hint("name a new folder with --out; the demo replaces what lies in its own"));
+    }
+    atomic::write(&mark, b"Made by `fieldforge demo`, which replaces what lies in this folder when it runs again.\n")
 }
 
 /// The machine with internet: fetch, pack, read back.

@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::{atomic, home};
 use engine::{GenerateSettings, Picture};
 use manifest::{Finding, SelfTestSpec, Sha256, layout};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -97,7 +97,7 @@ fn save(report: &SelfTestReport, png: &[u8], folder: &Path) -> Outcome {
     atomic::write(&folder.join(layout::SELF_TEST_REPORT), &json)
 }
 
-/// This program again, with none of our environment that could change what it does.
+/// This program again.
 fn command(name: &str) -> Outcome<Command> {
     let mut command = Command::new(home::program()?);
     command.arg(name).stdin(Stdio::null());
@@ -124,10 +124,10 @@ fn ask_sealed_child(order: &Order) -> Outcome<(Answer, Vec<u8>)> {
         let how = if said.is_empty() { output.status.to_string() } else { format!("{said} ({})", output.status) };
         return Err(broken("stopped", &how));
     }
-    let (line, mut png) = output.stdout.split_at(output.stdout.iter().position(|byte| *byte == b'\n').unwrap_or(0));
+    let end = output.stdout.iter().position(|byte| *byte == b'\n').unwrap_or(0);
+    let (line, rest) = output.stdout.split_at(end);
+    let png = rest.strip_prefix(b"\n").unwrap_or(rest);
     let answer: Answer = serde_json::from_slice(line).map_err(|error| broken("gave no answer", &error))?;
-    let mut newline = [0];
-    let _ = png.read(&mut newline);
     match &answer.picture {
         Ok(drawn) if drawn.png_length != png.len() => Err(broken("gave half an answer", &"the picture is cut off")),
         _ => Ok((answer, png.to_vec())),

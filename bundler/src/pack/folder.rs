@@ -2,8 +2,9 @@
 
 use super::volume_writer::WrittenVolume;
 use super::{PackError, survey};
+use manifest::frame::{RecordError, VolumeHeader};
 use manifest::{Program, Sha256, layout};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 const UNFINISHED_TEXT: &str = "This bundle is not finished: it is still being made, or making it was interrupted.\n\
@@ -28,6 +29,10 @@ impl BundleFolder {
         if !unfinished && !replace && !names.is_empty() {
             let bundle = names.iter().find(|name| layout::parse_volume_name(name).is_some()).cloned();
             return Err(PackError::NotEmpty { folder: folder.to_path_buf(), bundle });
+        }
+        // Somebody else's archive is never removed, not even by `replace`.
+        if names.iter().any(|name| layout::parse_volume_name(name).is_some() && !is_volume_of_ours(folder, name)) {
+            return Err(PackError::NotEmpty { folder: folder.to_path_buf(), bundle: None });
         }
         Ok(())
     }
@@ -105,6 +110,17 @@ fn is_ours(name: &str) -> bool {
     let name = name.strip_suffix(layout::PARTIAL_SUFFIX).unwrap_or(name);
     let program = name == "fieldforge" || name.starts_with("fieldforge-") || name == "fieldforge.exe";
     [layout::START_HERE, layout::SHA256SUMS].contains(&name) || program || layout::parse_volume_name(name).is_some()
+}
+
+/// An archive that begins as ours do, or that the `SHA256SUMS` beside it lists (a damaged one of ours).
+fn is_volume_of_ours(folder: &Path, name: &str) -> bool {
+    let mut head = [0; VolumeHeader::LENGTH];
+    let read = fs_err::File::open(folder.join(name)).and_then(|mut file| file.read_exact(&mut head));
+    if read.is_ok() && VolumeHeader::parse(&head[8..]) != Err(RecordError::NotOurs) {
+        return true;
+    }
+    let sums = fs_err::read_to_string(folder.join(layout::SHA256SUMS)).unwrap_or_default();
+    sums.lines().any(|line| line.get(66..) == Some(name))
 }
 
 fn list(folder: &Path) -> std::io::Result<Vec<String>> {
