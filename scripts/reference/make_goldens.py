@@ -8,6 +8,7 @@ import tempfile
 import torch
 from safetensors.torch import save_file
 
+import autoencoder
 import models
 import sampling
 import tokens
@@ -90,6 +91,12 @@ def tiny():
     write("tiny", tensors)
 
 
+def vae():
+    unet, small, clip = models.tiny()
+    models.fill_procedurally(unet, small, clip)
+    write("vae", autoencoder.encoder({"tiny": small, "spark": models.spark(SPARK)[1]}))
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -98,3 +105,4 @@ if __name__ == "__main__":
         token_ids()
         spark()
         tiny()
+        vae()

@@ -8,7 +8,7 @@ use crate::sampling::{Denoise, sample};
 use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::UNet;
-use crate::vae::{Decoder, LATENT_CHANNELS};
+use crate::vae::{LATENT_CHANNELS, Vae};
 use crate::{EngineError, GenerateSettings, ModelInfo, Picture, Step, TorchGenerator};
 
 /// A loaded Stable Diffusion 1.x model. It can be shared between threads; each generation uses all of rayon's.
@@ -20,7 +20,7 @@ pub struct Model {
     tokenizer: Tokenizer,
     text_encoder: TextEncoder,
     unet: UNet,
-    decoder: Decoder,
+    vae: Vae,
 }
 
 impl Model {
@@ -52,7 +52,7 @@ impl Model {
             tokenizer: Tokenizer::for_vocabulary(vocabulary, weights.file())?,
             text_encoder,
             unet: UNet::load(&weights, width)?,
-            decoder: Decoder::load(&weights)?,
+            vae: Vae::load(&weights.scope("first_stage_model"), 0.18215)?,
             info: ModelInfo::of(&weights, name, vocabulary, width),
         })
     }
@@ -152,14 +152,33 @@ impl Model {
     /// # Errors
     /// When the shapes or the model's parts do not fit each other.
     pub fn decode_latent(&self, latent: &Tensor) -> Result<Tensor, EngineError> {
-        let picture = self.decoder.forward(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
+        let picture = self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
         Ok(picture.permute((0, 3, 1, 2))?.contiguous()?)
+    }
+
+    /// The latent of a picture: the mean of the encoder's distribution, or with `noise` of unit variance a sample of it.
+    ///
+    /// # Shapes
+    /// - picture: `[batch, 3, height, width]`, -1 to 1, sides of at least 8
+    /// - noise and result: `[batch, 4, height / 8, width / 8]` (rounded down), the result scaled to unit variance
+    ///
+    /// # Errors
+    /// [`EngineError::MissingTensor`] when the file has no encoder; when the shapes do not fit each other.
+    pub fn encode_picture(&self, picture: &Tensor, noise: Option<&Tensor>) -> Result<Tensor, EngineError> {
+        let channels_last = |tensor: &Tensor| tensor.permute((0, 2, 3, 1))?.contiguous();
+        let noise = noise.map(channels_last).transpose()?;
+        let latent = self.vae.encode(&channels_last(picture)?, noise.as_ref())?;
+        let missing = || EngineError::MissingTensor {
+            file: self.info.name.clone(),
+            tensor: "first_stage_model.encoder.conv_in.weight".to_owned(),
+        };
+        Ok(latent.ok_or_else(missing)?.permute((0, 3, 1, 2))?.contiguous()?)
     }
 
     /// The picture of a latent in the order `[4, height / 8, width / 8]`.
     pub(crate) fn decode(&self, latent: &[f32], size: LatentSize) -> Result<Picture, EngineError> {
         let latent = Tensor::from_slice(latent, (1, LATENT_CHANNELS, size.height, size.width), &Device::Cpu)?;
-        let picture = self.decoder.forward(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
+        let picture = self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
         let (_, height, width, _) = picture.dims4()?;
         let values = picture.flatten_all()?.to_vec1::<f32>()?;
         let rgb = values.iter().map(|value| ((value * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8).collect();

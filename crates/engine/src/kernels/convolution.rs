@@ -7,7 +7,7 @@ use super::matrix::{Destination, MatrixView, ProductShape, Workers, multiply};
 /// Patch elements that are in memory at once (32 MiB).
 const PATCH_ELEMENTS: usize = 8 * 1024 * 1024;
 
-/// What a 3x3 convolution with one pixel of zero padding does besides multiplying.
+/// What a 3x3 convolution does besides multiplying.
 #[derive(Clone, Copy)]
 pub(crate) struct ConvolutionShape {
     pub(crate) batch: usize,
@@ -15,8 +15,11 @@ pub(crate) struct ConvolutionShape {
     pub(crate) width: usize,
     pub(crate) inputs: usize,
     pub(crate) outputs: usize,
-    /// Distance between the pixels that outputs are centred on: 1, or 2 to halve the picture.
+    /// Distance between the pixels that windows start at: 1, or 2 to halve the picture.
     pub(crate) stride: usize,
+    /// Rows of zeros above and columns of zeros left of the picture: 1, or 0 where windows start at the first pixel.
+    /// There is always one below and right of it.
+    pub(crate) margin: usize,
     /// The picture is doubled (nearest neighbour) before the convolution and cut to this height and width: twice the
     /// picture's, or one less where an odd size was halved before.
     pub(crate) doubled: Option<(usize, usize)>,
@@ -25,7 +28,9 @@ pub(crate) struct ConvolutionShape {
 impl ConvolutionShape {
     /// Height and width of the result.
     pub(crate) fn result_size(&self) -> (usize, usize) {
-        self.doubled.unwrap_or((self.height.div_ceil(self.stride), self.width.div_ceil(self.stride)))
+        // windows that fit into the picture with its margins
+        let windows = |side: usize| (side + self.margin + 1).saturating_sub(3) / self.stride + 1;
+        self.doubled.unwrap_or((windows(self.height), windows(self.width)))
     }
 }
 
@@ -85,13 +90,13 @@ fn copy_patch(x: &[f32], patch: &mut [f32], pixel: usize, shape: ConvolutionShap
         None => (shape.height, shape.width, 0),
     };
     for (ky, line) in patch.chunks_exact_mut(3 * inputs).enumerate() {
-        let y = (row * shape.stride + ky).wrapping_sub(1);
+        let y = (row * shape.stride + ky).wrapping_sub(shape.margin);
         if y >= source_height {
             line.fill(0.0);
             continue;
         }
         for (kx, target) in line.chunks_exact_mut(inputs).enumerate() {
-            let x_at = (column * shape.stride + kx).wrapping_sub(1);
+            let x_at = (column * shape.stride + kx).wrapping_sub(shape.margin);
             if x_at >= source_width {
                 target.fill(0.0);
                 continue;
@@ -121,7 +126,8 @@ mod tests {
                         for ky in 0..3 {
                             for kx in 0..3 {
                                 let (mut y, mut x_at) =
-                                    ((row * s.stride + ky) as isize - 1, (column * s.stride + kx) as isize - 1);
+                                    ((row * s.stride + ky) as isize, (column * s.stride + kx) as isize);
+                                (y, x_at) = (y - s.margin as isize, x_at - s.margin as isize);
                                 let (factor, limit) = s.doubled.map_or((1, (s.height, s.width)), |size| (2, size));
                                 if y < 0 || x_at < 0 || y >= limit.0 as isize || x_at >= limit.1 as isize {
                                     continue;
@@ -145,9 +151,16 @@ mod tests {
 
     #[test]
     fn patches_times_weights_equal_the_definition() {
-        let cases = [(1, None, false), (2, None, false), (1, Some((12, 10)), true), (1, Some((11, 9)), false)];
-        for (stride, doubled, per_picture) in cases {
-            let shape = ConvolutionShape { batch: 2, height: 6, width: 5, inputs: 7, outputs: 3, stride, doubled };
+        let cases = [
+            (1, 1, None, false),
+            (2, 1, None, false),
+            (2, 0, None, false),
+            (1, 1, Some((12, 10)), true),
+            (1, 1, Some((11, 9)), false),
+        ];
+        for (stride, margin, doubled, per_picture) in cases {
+            let shape =
+                ConvolutionShape { batch: 2, height: 6, width: 5, inputs: 7, outputs: 3, stride, margin, doubled };
             let x = numbers(2 * 6 * 5 * 7, 0.0);
             let weight = numbers(9 * 7 * 3, 1.0);
             let bias = numbers(if per_picture { 6 } else { 3 }, 2.0);

@@ -10,13 +10,15 @@ use crate::kernels::convolution::{ConvolutionShape, convolution};
 pub(crate) enum Resize {
     /// Nothing.
     Keep,
-    /// Halves it: stride 2.
+    /// Halves it, rounding up: stride 2.
     Halve,
+    /// Halves it, rounding down: stride 2 with windows that start at even pixels, zeros below and right only.
+    HalveFromCorner,
     /// Doubles it by nearest neighbour first.
     Double,
 }
 
-/// A 3x3 convolution with one pixel of zero padding.
+/// A 3x3 convolution with one pixel of zeros around the picture (but see [`Resize::HalveFromCorner`]).
 ///
 /// # Shapes
 /// - input: `[batch, height, width, inputs]`, output: `[batch, height', width', outputs]`
@@ -102,13 +104,17 @@ impl CustomOp3 for Conv {
             width,
             inputs,
             outputs,
-            stride: if self.resize == Resize::Halve { 2 } else { 1 },
+            stride: if matches!(self.resize, Resize::Halve | Resize::HalveFromCorner) { 2 } else { 1 },
+            margin: if self.resize == Resize::HalveFromCorner { 0 } else { 1 },
             doubled: (self.resize == Resize::Double).then(|| self.cut.unwrap_or((2 * height, 2 * width))),
         };
         if let Some((to_height, to_width)) = shape.doubled
             && (to_height.div_ceil(2), to_width.div_ceil(2)) != (height, width)
         {
             bail!("a picture of {height}x{width} cannot be doubled to {to_height}x{to_width}");
+        }
+        if shape.margin == 0 && height.min(width) < 2 {
+            bail!("a picture of {height}x{width} cannot be halved");
         }
         let (out_height, out_width) = shape.result_size();
         let out = convolution(floats(x, xl)?, floats(w, wl)?, bias, shape);

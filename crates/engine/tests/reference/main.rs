@@ -6,3 +6,4 @@ mod random;
 mod spark;
 mod support;
 mod tiny;
+mod vae;

@@ -13,7 +13,7 @@ fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/spark/spark.safetensors")
 }
 
-static MODEL: LazyLock<Model> = LazyLock::new(|| Model::open(&path()).expect("spark"));
+pub(crate) static MODEL: LazyLock<Model> = LazyLock::new(|| Model::open(&path()).expect("spark"));
 static GOLDEN: LazyLock<Golden> = LazyLock::new(|| Golden::load("spark"));
 
 /// The settings of the golden latents.

@@ -10,7 +10,7 @@ use crate::support::{Golden, assert_close, golden_path};
 
 static GOLDEN: LazyLock<Golden> = LazyLock::new(|| Golden::load("tiny"));
 
-static MODEL: LazyLock<Model> = LazyLock::new(|| {
+pub(crate) static MODEL: LazyLock<Model> = LazyLock::new(|| {
     let listing = fs_err::read_to_string(golden_path("tiny.tensors.txt")).expect("the list of tensors");
     let tensors: HashMap<String, Tensor> = listing
         .lines()
