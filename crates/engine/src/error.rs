@@ -121,6 +121,16 @@ pub enum EngineError {
         /// The name asked for.
         name: String,
     },
+    /// A prompt or a setting names a file that is not in the library.
+    #[error("no {kind} is called `{name}`")]
+    UnknownName {
+        /// What kind of file was looked for.
+        kind: &'static str,
+        /// The name asked for.
+        name: String,
+        /// The names most like it, best first.
+        near: Vec<String>,
+    },
     /// The caller stopped the generation.
     #[error("the generation was stopped")]
     Cancelled,
@@ -174,6 +184,11 @@ impl EngineError {
                 let names: Vec<String> = crate::Sampler::ALL.iter().map(|sampler| format!("`{sampler}`")).collect();
                 format!("choose one of {}", names.join(", "))
             }
+            Self::UnknownName { near, .. } => match near.split_last() {
+                None => "there is none: add the file, or take the name out".to_owned(),
+                Some((only, [])) => format!("there is only `{only}`"),
+                Some((last, others)) => format!("the nearest names are `{}` and `{last}`", others.join("`, `")),
+            },
             Self::NotANumber { .. } => {
                 "try a smaller CFG scale or another sampler; the file may also be damaged".to_owned()
             }

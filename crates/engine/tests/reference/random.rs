@@ -2,7 +2,7 @@
 
 use engine::TorchGenerator;
 
-use crate::support::{Golden, values};
+use crate::support::{Golden, assert_same_bits, values};
 
 #[test]
 fn every_number_has_the_bits_of_torch() {
@@ -24,16 +24,7 @@ fn every_number_has_the_bits_of_torch() {
         }
         let expected = values(golden.get(name));
         let found = generator.normal(expected.len());
-        let different: Vec<usize> = (0..found.len()).filter(|&i| found[i].to_bits() != expected[i].to_bits()).collect();
-        assert!(
-            different.is_empty(),
-            "seed {seed}, call {call}: {} of {} differ, first {:?}: {} is not {}",
-            different.len(),
-            found.len(),
-            different[0],
-            found[different[0]],
-            expected[different[0]],
-        );
+        assert_same_bits(&format!("torch noise, seed {seed}, call {call}"), &found, &expected);
     }
 }
 
