@@ -141,7 +141,7 @@ mod tests {
         assert_eq!(found("pixel"), "pixel.pt");
         assert_eq!(
             found("add_detial"),
-            "no LoRA is called `add_detial`; the nearest names are `add_detail`, `style/Ink` and `style/pixel`"
+            "no LoRA is called `add_detial`; the nearest names are `add_detail`, `style/pixel` and `style/Ink`"
         );
     }
 
