@@ -134,9 +134,14 @@ pub enum EngineError {
     /// The caller stopped the generation.
     #[error("the generation was stopped")]
     Cancelled,
-    /// A picture could not be written or read as PNG.
-    #[error("not a usable PNG picture: {0}")]
-    Png(String),
+    /// A picture could not be written or read.
+    #[error("not a usable {kind}: {reason}")]
+    PictureFile {
+        /// `PNG`, `JPEG`, `WebP`, or `picture` for none of them.
+        kind: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Two pictures of different sizes were compared.
     #[error("pictures of different sizes cannot be compared: {0} and {1}")]
     SizesDiffer(String, String),
@@ -192,7 +197,8 @@ impl EngineError {
             Self::NotANumber { .. } => {
                 "try a smaller CFG scale or another sampler; the file may also be damaged".to_owned()
             }
-            Self::Cancelled | Self::Png(_) | Self::SizesDiffer(..) | Self::Tokenizer(_) => return None,
+            Self::PictureFile { .. } => "use a whole PNG, JPEG or WebP file of at most 67 million pixels".to_owned(),
+            Self::Cancelled | Self::SizesDiffer(..) | Self::Tokenizer(_) => return None,
         };
         Some(hint)
     }
