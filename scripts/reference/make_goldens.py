@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 import autoencoder
 import models
+import pictures
 import sampling
 import tokens
 
@@ -106,3 +107,4 @@ if __name__ == "__main__":
         spark()
         tiny()
         vae()
+        write("pictures", pictures.goldens())

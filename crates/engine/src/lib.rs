@@ -26,6 +26,7 @@
 pub mod checkpoint;
 mod error;
 mod generate_settings;
+pub mod image_ops;
 mod infotext;
 mod kernels;
 mod layers;

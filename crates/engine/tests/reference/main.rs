@@ -2,6 +2,7 @@
 //! `scripts/reference/make_goldens.py`.
 
 mod hostile;
+mod pictures;
 mod random;
 mod spark;
 mod support;
