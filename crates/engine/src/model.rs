@@ -1,21 +1,24 @@
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use crate::checkpoint::{Family, Weights};
+use crate::checkpoint::{Family, Patches, Weights};
 use crate::sampling::{Denoise, sample};
 use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::UNet;
 use crate::vae::{LATENT_CHANNELS, Vae};
-use crate::{EngineError, GenerateSettings, ModelInfo, Picture, Step, TorchGenerator};
+use crate::{EngineError, GenerateSettings, ModelInfo, OpenOptions, Picture, Step, TorchGenerator};
 
 /// A loaded Stable Diffusion 1.x model. It can be shared between threads; each generation uses all of rayon's.
 ///
-/// Weights are widened to f32 as they are loaded: 4.3 GB for Stable Diffusion 1.5, 35 MB for spark. While loading, the
-/// file is mapped besides.
+/// Weights stay in the mapped file and are widened to f32 when they are first used: 4.3 GB for Stable Diffusion 1.5,
+/// 35 MB for spark. Where that takes more than two thirds of the free memory, what does not fit is widened anew at each
+/// use. The picture is the same either way.
 pub struct Model {
+    weights: Weights,
     info: ModelInfo,
     tokenizer: Tokenizer,
     text_encoder: TextEncoder,
@@ -29,8 +32,20 @@ impl Model {
     /// # Errors
     /// Every kind of unusable file has its own error; see [`EngineError`].
     pub fn open(path: &Path) -> Result<Self, EngineError> {
+        Self::open_with(path, &OpenOptions::default())
+    }
+
+    /// Loads a checkpoint as `options` say.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, EngineError> {
         let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Self::load(Weights::open(path)?, stem)
+        let weights = Weights::open(path)?;
+        if let Some(memory) = options.memory {
+            weights.set_limit(memory);
+        }
+        Self::load(weights, stem)
     }
 
     /// Loads a checkpoint that is part of the program; `name` stands for it in errors.
@@ -54,7 +69,22 @@ impl Model {
             unet: UNet::load(&weights, width)?,
             vae: Vae::load(&weights.scope("first_stage_model"), 0.18215)?,
             info: ModelInfo::of(&weights, name, vocabulary, width),
+            weights,
         })
+    }
+
+    /// The tensors of text encoders and UNet that patches can change, with their shapes in the file.
+    pub fn patchable(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let prefixes = ["model.diffusion_model.", "cond_stage_model.", "conditioner.embedders."];
+        let tensors = self.weights.header().tensors();
+        tensors
+            .filter(move |(name, _)| prefixes.iter().any(|prefix| name.starts_with(prefix)))
+            .map(|(name, entry)| (name, entry.shape()))
+    }
+
+    /// Changes tensors by `patches` from now on, or by nothing: then they are those of the file again.
+    pub(crate) fn set_patches(&self, patches: Option<Arc<dyn Patches>>) {
+        self.weights.set_patches(patches);
     }
 
     /// What the model is and how it is best used.
@@ -128,6 +158,7 @@ impl Model {
     /// When the model's parts do not fit each other.
     pub fn encode(&self, prompts: &[&str]) -> Result<Tensor, EngineError> {
         let ids = prompts.iter().map(|prompt| self.tokenizer.encode(prompt)).collect::<Result<Vec<_>, _>>()?;
+        self.weights.focus("cond_stage_model.");
         Ok(self.text_encoder.encode(&ids)?)
     }
 
@@ -140,6 +171,7 @@ impl Model {
     /// When the shapes or the model's parts do not fit each other.
     pub fn predict_noise(&self, latent: &Tensor, timestep: f32, context: &Tensor) -> Result<Tensor, EngineError> {
         let channels_last = latent.permute((0, 2, 3, 1))?.contiguous()?;
+        self.weights.focus("model.diffusion_model.");
         let noise = self.unet.forward(&channels_last, timestep, context)?;
         Ok(noise.permute((0, 3, 1, 2))?.contiguous()?)
     }
@@ -152,7 +184,7 @@ impl Model {
     /// # Errors
     /// When the shapes or the model's parts do not fit each other.
     pub fn decode_latent(&self, latent: &Tensor) -> Result<Tensor, EngineError> {
-        let picture = self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
+        let picture = self.decoded(latent)?;
         Ok(picture.permute((0, 3, 1, 2))?.contiguous()?)
     }
 
@@ -167,6 +199,7 @@ impl Model {
     pub fn encode_picture(&self, picture: &Tensor, noise: Option<&Tensor>) -> Result<Tensor, EngineError> {
         let channels_last = |tensor: &Tensor| tensor.permute((0, 2, 3, 1))?.contiguous();
         let noise = noise.map(channels_last).transpose()?;
+        self.weights.focus("first_stage_model.");
         let latent = self.vae.encode(&channels_last(picture)?, noise.as_ref())?;
         let missing = || EngineError::MissingTensor {
             file: self.info.name.clone(),
@@ -175,10 +208,17 @@ impl Model {
         Ok(latent.ok_or_else(missing)?.permute((0, 3, 1, 2))?.contiguous()?)
     }
 
+    /// # Shapes
+    /// - latent: `[batch, 4, height / 8, width / 8]`; result: `[batch, height, width, 3]`
+    fn decoded(&self, latent: &Tensor) -> Result<Tensor, EngineError> {
+        self.weights.focus("first_stage_model.");
+        Ok(self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?)
+    }
+
     /// The picture of a latent in the order `[4, height / 8, width / 8]`.
     pub(crate) fn decode(&self, latent: &[f32], size: LatentSize) -> Result<Picture, EngineError> {
         let latent = Tensor::from_slice(latent, (1, LATENT_CHANNELS, size.height, size.width), &Device::Cpu)?;
-        let picture = self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
+        let picture = self.decoded(&latent)?;
         let (_, height, width, _) = picture.dims4()?;
         let values = picture.flatten_all()?.to_vec1::<f32>()?;
         let rgb = values.iter().map(|value| ((value * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8).collect();
@@ -245,6 +285,33 @@ impl Denoise for Run<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn patches_change_the_picture_and_leave_no_trace() {
+        struct Louder;
+        impl Patches for Louder {
+            fn touches(&self, name: &str) -> bool {
+                name == "model.diffusion_model.out.2.weight"
+            }
+            fn apply(&self, _name: &str, values: &mut [f32]) {
+                values.iter_mut().for_each(|value| *value *= 1.5);
+            }
+        }
+        let spark = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/spark/spark.safetensors");
+        for memory in [None, Some(0), Some(1 << 20)] {
+            let options = OpenOptions { memory };
+            let model = Model::open_with(Path::new(spark), &options).expect("spark");
+            let settings = GenerateSettings { steps: 1, ..GenerateSettings::recommended(model.info()) };
+            let latent = || model.latent(&settings).and_then(|latent| Ok(latent.flatten_all()?.to_vec1::<f32>()?));
+            let before = latent().expect("a latent");
+            model.set_patches(Some(Arc::new(Louder)));
+            assert_ne!(latent().expect("a latent"), before);
+            model.set_patches(None);
+            assert_eq!(latent().expect("a latent"), before);
+        }
+        let model = Model::open(Path::new(spark)).expect("spark");
+        assert!(model.patchable().any(|(name, shape)| Louder.touches(name) && shape[0] == 4));
+    }
 
     #[test]
     fn models_can_be_shared_between_threads() {

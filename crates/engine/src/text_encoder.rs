@@ -1,14 +1,14 @@
-use candle_core::{Device, Result, Tensor};
+use candle_core::{Result, Tensor};
 
 use crate::EngineError;
-use crate::checkpoint::{Scope, Weights};
+use crate::checkpoint::{Parameter, Scope, Weights};
 use crate::layers::{LayerNorm, Linear, attention, quick_gelu};
 
 /// CLIP's text encoder (Radford et al. 2021) as Stable Diffusion 1.x uses it: the last hidden state behind the final
 /// layer norm, quick GELU, heads of 64 features, causal attention over all 77 positions (padding included).
 pub(crate) struct TextEncoder {
-    tokens: Tensor,
-    positions: Tensor,
+    tokens: Parameter,
+    positions: Parameter,
     layers: Vec<Layer>,
     final_norm: LayerNorm,
 }
@@ -61,9 +61,8 @@ impl TextEncoder {
     /// - result: `[prompts, 77, width]`
     pub(crate) fn encode(&self, ids: &[Vec<u32>]) -> Result<Tensor> {
         let length = crate::tokenizer::LENGTH;
-        let all = Tensor::from_vec(ids.concat(), ids.len() * length, &Device::Cpu)?;
-        let embedded = self.tokens.index_select(&all, 0)?.reshape((ids.len(), length, self.width()))?;
-        let mut x = embedded.broadcast_add(&self.positions)?;
+        let embedded = self.tokens.rows(&ids.concat())?.reshape((ids.len(), length, self.width()))?;
+        let mut x = embedded.broadcast_add(&self.positions.get()?)?;
         for layer in &self.layers {
             x = layer.forward(&x)?;
         }

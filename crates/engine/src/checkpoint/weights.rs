@@ -1,211 +1,146 @@
+use std::collections::HashMap;
 use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{Device, Tensor};
-use half::{bf16, f16};
-use memmap2::Mmap;
-use rayon::prelude::*;
-use safetensors::Dtype;
+use candle_core::{Result as ComputeResult, Tensor};
 
-use super::{Header, TensorEntry};
+use super::source::Source;
+use super::{Header, Patches, Scope, TensorEntry, memory};
 use crate::EngineError;
 
-/// A checkpoint's tensors, mapped from a file or taken from memory, and widened to f32 as they are asked for.
-pub(crate) struct Weights {
-    file: String,
-    header: Header,
-    bytes: Bytes,
+/// A checkpoint's tensors. They stay in the file; what is widened to f32 for a use is kept for the next one as far as
+/// memory allows (see [`Weights::focus`]), and never differs from what widening it anew would give.
+///
+/// Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Weights(Arc<Inner>);
+
+struct Inner {
+    source: Source,
+    state: Mutex<State>,
 }
 
-enum Bytes {
-    Mapped(Mmap),
-    Static(&'static [u8]),
+/// What changes while a model is used.
+struct State {
+    patches: Option<Arc<dyn Patches>>,
+    /// Counts the changes of patches, so that nothing widened under older ones is kept.
+    version: u64,
+    kept: HashMap<String, Tensor>,
+    /// Bytes in `kept`, how many they may become, and how many they would be if everything were kept.
+    bytes: u64,
+    limit: u64,
+    wanted: u64,
 }
 
-impl Bytes {
-    fn all(&self) -> &[u8] {
-        match self {
-            Self::Mapped(map) => map,
-            Self::Static(bytes) => bytes,
-        }
+impl State {
+    fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.kept.retain(|name, _| keep(name));
+        self.bytes = self.kept.values().map(size).sum();
     }
 }
 
+fn size(tensor: &Tensor) -> u64 {
+    tensor.elem_count() as u64 * size_of::<f32>() as u64
+}
+
 impl Weights {
-    /// Maps the file and checks its header.
+    /// Maps a single file and checks its header.
     pub(crate) fn open(path: &Path) -> Result<Self, EngineError> {
-        super::inspect(path)?; // names folders, short files and foreign formats before anything is mapped
-        let file = fs_err::File::open(path)?;
-        // SAFETY: installed weights are not written to while a program runs (a bundle's installer writes beside and
-        // renames). If someone truncates the file all the same, reading it raises SIGBUS: the process ends, and
-        // nothing wrong is computed.
-        #[expect(unsafe_code, reason = "mapping is the only way to read 2 GB without a second copy")]
-        let map = unsafe { Mmap::map(file.file())? };
-        Self::new(path.display().to_string(), Bytes::Mapped(map))
+        Ok(Self::new(Source::open(path)?))
     }
 
     /// Takes a file that is part of the program.
     pub(crate) fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self, EngineError> {
-        Self::new(name.to_owned(), Bytes::Static(bytes))
+        Ok(Self::new(Source::from_static(name, bytes)?))
     }
 
-    fn new(file: String, bytes: Bytes) -> Result<Self, EngineError> {
-        let header = Header::parse(&file, bytes.all(), bytes.all().len() as u64)?;
-        Ok(Self { file, header, bytes })
+    fn new(source: Source) -> Self {
+        let state =
+            State { patches: None, version: 0, kept: HashMap::new(), bytes: 0, limit: memory::limit(), wanted: 0 };
+        Self(Arc::new(Inner { source, state: Mutex::new(state) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn file(&self) -> &str {
-        &self.file
+        self.0.source.file()
     }
 
     pub(crate) fn header(&self) -> &Header {
-        &self.header
+        self.0.source.header()
     }
 
     /// The tensors whose names start with `prefix` and a dot.
     pub(crate) fn scope(&self, prefix: &str) -> Scope<'_> {
-        Scope { weights: self, prefix: prefix.to_owned() }
-    }
-}
-
-/// A part of a checkpoint: the tensors under one prefix.
-#[derive(Clone)]
-pub(crate) struct Scope<'a> {
-    weights: &'a Weights,
-    prefix: String,
-}
-
-impl Scope<'_> {
-    /// The part of this part that is called `name`.
-    pub(crate) fn scope(&self, name: &str) -> Self {
-        Self { weights: self.weights, prefix: self.name(name) }
+        Scope::new(self, prefix)
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.weights.header.get(&self.name(name)).is_some()
+    /// Sets how many bytes widened tensors may occupy, and drops those that are kept. Without it that is two thirds of
+    /// the memory that was free when the file was opened.
+    pub(crate) fn set_limit(&self, limit: u64) {
+        let mut state = self.state();
+        state.limit = limit;
+        state.retain(|_| false);
     }
 
-    fn name(&self, name: &str) -> String {
-        if self.prefix.is_empty() { name.to_owned() } else { format!("{}.{name}", self.prefix) }
+    /// Changes the tensors' values by other patches from now on (`None`: by none, as they are in the file). Only the
+    /// widened copies of tensors that the old or the new patches touch are dropped.
+    pub(crate) fn set_patches(&self, patches: Option<Arc<dyn Patches>>) {
+        let mut state = self.state();
+        let old = std::mem::replace(&mut state.patches, patches.clone());
+        state.version += 1;
+        let touched = |name: &str| [&old, &patches].into_iter().flatten().any(|patches| patches.touches(name));
+        state.retain(|name| !touched(name));
     }
 
-    fn entry(&self, name: &str) -> Result<&TensorEntry, EngineError> {
-        let tensor = self.name(name);
-        let missing = || EngineError::MissingTensor { file: self.weights.file.clone(), tensor: tensor.clone() };
-        self.weights.header.get(&tensor).ok_or_else(missing)
-    }
-
-    /// The shape of a tensor.
-    pub(crate) fn shape(&self, name: &str) -> Result<&[usize], EngineError> {
-        Ok(self.entry(name)?.shape())
-    }
-
-    /// An error about a tensor that is there but does not fit.
-    pub(crate) fn unfit(&self, name: &str, expected: &str) -> EngineError {
-        let found =
-            self.entry(name).map_or("missing".to_owned(), |entry| format!("{:?} {:?}", entry.dtype(), entry.shape()));
-        EngineError::UnfitTensor {
-            file: self.weights.file.clone(),
-            tensor: self.name(name),
-            expected: expected.to_owned(),
-            found,
+    /// Makes room for the part of the model under `prefix`, which is used next: nothing happens where the widened
+    /// weights of the whole model fit; otherwise those of its other parts are dropped.
+    pub(crate) fn focus(&self, prefix: &str) {
+        let mut state = self.state();
+        if state.wanted > state.limit {
+            state.retain(|name| name.starts_with(prefix));
         }
     }
 
-    /// A one-dimensional tensor of `length` elements (any length if `None`).
-    pub(crate) fn vector(&self, name: &str, length: Option<usize>) -> Result<Tensor, EngineError> {
-        let fits = matches!(self.shape(name)?, [found] if length.is_none_or(|length| length == *found) && *found > 0);
-        if !fits {
-            let length = length.map_or("any length".to_owned(), |length| format!("length {length}"));
-            return Err(self.unfit(name, &format!("a vector of {length}")));
-        }
-        let values = self.values(name)?;
-        Ok(Tensor::from_vec(values, self.shape(name)?, &Device::Cpu)?)
+    /// Counts a tensor that the model will use.
+    pub(super) fn want(&self, entry: &TensorEntry) {
+        self.state().wanted += entry.elements() * size_of::<f32>() as u64;
     }
 
-    /// A two-dimensional tensor as it is stored.
-    pub(crate) fn table(&self, name: &str) -> Result<Tensor, EngineError> {
-        let shape = self.shape(name)?;
-        if shape.len() != 2 || shape.contains(&0) {
-            return Err(self.unfit(name, "a matrix"));
-        }
-        Ok(Tensor::from_vec(self.values(name)?, shape, &Device::Cpu)?)
+    /// Whether the current patches change this tensor.
+    pub(super) fn is_patched(&self, name: &str) -> bool {
+        self.state().patches.as_ref().is_some_and(|patches| patches.touches(name))
     }
 
-    /// The weight of a dense layer or a 1x1 convolution, transposed for `x · weight`.
-    ///
-    /// # Shapes
-    /// - in the file: `[outputs, inputs]` or `[outputs, inputs, 1, 1]`; result: `[inputs, outputs]`
-    pub(crate) fn dense(&self, name: &str) -> Result<Tensor, EngineError> {
-        match *self.shape(name)? {
-            [outputs, inputs] | [outputs, inputs, 1, 1] if outputs * inputs > 0 => {
-                Ok(Tensor::from_vec(self.transposed(name, outputs, inputs, 1)?, (inputs, outputs), &Device::Cpu)?)
+    /// The tensor that is kept under `name`, or a new one from `widen`, which is then kept if there is room.
+    pub(super) fn kept_or(
+        &self,
+        name: &str,
+        widen: impl FnOnce(Option<&dyn Patches>) -> ComputeResult<Tensor>,
+    ) -> ComputeResult<Tensor> {
+        let (patches, version) = {
+            let state = self.state();
+            if let Some(tensor) = state.kept.get(name) {
+                return Ok(tensor.clone());
             }
-            _ => Err(self.unfit(name, "a matrix or a 1x1 convolution")),
+            (state.patches.clone().filter(|patches| patches.touches(name)), state.version)
+        };
+        let tensor = widen(patches.as_deref())?;
+        let mut state = self.state();
+        let bytes = size(&tensor);
+        if state.version == version
+            && state.bytes + bytes <= state.limit
+            && state.kept.insert(name.to_owned(), tensor.clone()).is_none()
+        {
+            state.bytes += bytes;
         }
+        Ok(tensor)
     }
 
-    /// The weight of a 3x3 convolution, rearranged for a product with channels-last patches.
-    ///
-    /// # Shapes
-    /// - in the file: `[outputs, inputs, 3, 3]`; result: `[3 * 3 * inputs, outputs]`
-    pub(crate) fn convolution(&self, name: &str) -> Result<Tensor, EngineError> {
-        match *self.shape(name)? {
-            [outputs, inputs, 3, 3] if outputs * inputs > 0 => {
-                Ok(Tensor::from_vec(self.transposed(name, outputs, inputs, 9)?, (9 * inputs, outputs), &Device::Cpu)?)
-            }
-            _ => Err(self.unfit(name, "a 3x3 convolution")),
-        }
+    /// Elements `start..end` of a tensor, widened as they are in the file.
+    pub(super) fn values(&self, entry: &TensorEntry, start: usize, end: usize) -> Option<Vec<f32>> {
+        self.0.source.values(entry, start, end)
     }
-
-    /// `[outputs, inputs, taps]` as `[taps, inputs, outputs]`, a few inputs at a time so that reads stay together.
-    fn transposed(&self, name: &str, outputs: usize, inputs: usize, taps: usize) -> Result<Vec<f32>, EngineError> {
-        const INPUTS: usize = 16;
-        let source = self.values(name)?;
-        let tiles: Vec<Vec<f32>> = (0..inputs.div_ceil(INPUTS))
-            .into_par_iter()
-            .map(|tile| {
-                let first = tile * INPUTS;
-                let count = INPUTS.min(inputs - first);
-                let mut out = vec![0.0; count * taps * outputs];
-                for o in 0..outputs {
-                    let row = &source[(o * inputs + first) * taps..(o * inputs + first + count) * taps];
-                    for (at, &value) in row.iter().enumerate() {
-                        out[at * outputs + o] = value;
-                    }
-                }
-                out
-            })
-            .collect();
-        let mut result = vec![0.0; source.len()];
-        drop(source);
-        for (tile, values) in tiles.iter().enumerate() {
-            for (at, row) in values.chunks_exact(outputs).enumerate() {
-                let (input, tap) = (tile * INPUTS + at / taps, at % taps);
-                let start = (tap * inputs + input) * outputs;
-                result[start..start + outputs].copy_from_slice(row);
-            }
-        }
-        Ok(result)
-    }
-
-    /// All elements of a floating-point tensor, widened to f32.
-    fn values(&self, name: &str) -> Result<Vec<f32>, EngineError> {
-        let entry = self.entry(name)?;
-        let (start, end) = entry.range();
-        let base = self.weights.header.data_start();
-        let bytes = self.weights.bytes.all().get(base + start as usize..base + end as usize);
-        let bytes = bytes.ok_or_else(|| self.unfit(name, "inside the file"))?;
-        match entry.dtype() {
-            Dtype::F16 => Ok(widened(bytes, |b: [u8; 2]| f16::from_le_bytes(b).to_f32())),
-            Dtype::BF16 => Ok(widened(bytes, |b: [u8; 2]| bf16::from_le_bytes(b).to_f32())),
-            Dtype::F32 => Ok(widened(bytes, f32::from_le_bytes)),
-            Dtype::F64 => Ok(widened(bytes, |b: [u8; 8]| f64::from_le_bytes(b) as f32)),
-            _ => Err(self.unfit(name, "F16, BF16, F32 or F64")),
-        }
-    }
-}
-
-fn widened<const N: usize>(bytes: &[u8], f: impl Fn([u8; N]) -> f32 + Sync) -> Vec<f32> {
-    let (elements, _) = bytes.as_chunks::<N>();
-    elements.par_iter().with_min_len(8192).map(|&element| f(element)).collect()
 }

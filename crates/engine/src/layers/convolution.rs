@@ -2,7 +2,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::floats;
 use crate::EngineError;
-use crate::checkpoint::Scope;
+use crate::checkpoint::{Parameter, Scope};
 use crate::kernels::convolution::{ConvolutionShape, convolution};
 
 /// What a convolution does to the size of the picture.
@@ -23,8 +23,8 @@ pub(crate) enum Resize {
 /// # Shapes
 /// - input: `[batch, height, width, inputs]`, output: `[batch, height', width', outputs]`
 pub(crate) struct Convolution {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Parameter,
+    bias: Parameter,
     resize: Resize,
 }
 
@@ -55,12 +55,12 @@ impl Convolution {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op3_no_bwd(&self.weight, &self.bias, &Conv { resize: self.resize, cut: None })
+        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias.get()?, &Conv { resize: self.resize, cut: None })
     }
 
     /// Doubles the picture to `size` (height, width): twice its size, or one pixel less where it had been odd.
     pub(crate) fn forward_to(&self, x: &Tensor, size: (usize, usize)) -> Result<Tensor> {
-        x.apply_op3_no_bwd(&self.weight, &self.bias, &Conv { resize: self.resize, cut: Some(size) })
+        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias.get()?, &Conv { resize: self.resize, cut: Some(size) })
     }
 
     /// The convolution plus one value per picture and channel.
@@ -68,8 +68,8 @@ impl Convolution {
     /// # Shapes
     /// - offset: `[batch, outputs]`
     pub(crate) fn forward_with_offset(&self, x: &Tensor, offset: &Tensor) -> Result<Tensor> {
-        let bias = offset.broadcast_add(&self.bias)?;
-        x.apply_op3_no_bwd(&self.weight, &bias, &Conv { resize: self.resize, cut: None })
+        let bias = offset.broadcast_add(&self.bias.get()?)?;
+        x.apply_op3_no_bwd(&self.weight.get()?, &bias, &Conv { resize: self.resize, cut: None })
     }
 }
 

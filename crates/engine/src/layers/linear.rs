@@ -2,7 +2,7 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tenso
 
 use super::floats;
 use crate::EngineError;
-use crate::checkpoint::Scope;
+use crate::checkpoint::{Parameter, Scope};
 use crate::kernels::matrix;
 
 /// A dense layer, or a 1x1 convolution over a channels-last picture: the same thing.
@@ -10,8 +10,8 @@ use crate::kernels::matrix;
 /// # Shapes
 /// - input: `[.., inputs]`, output: `[.., outputs]`
 pub(crate) struct Linear {
-    weight: Tensor,
-    bias: Option<Tensor>,
+    weight: Parameter,
+    bias: Option<Parameter>,
 }
 
 impl Linear {
@@ -41,9 +41,10 @@ impl Linear {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let weight = self.weight.get()?;
         match &self.bias {
-            Some(bias) => x.apply_op3_no_bwd(&self.weight, bias, &Dense),
-            None => x.apply_op2_no_bwd(&self.weight, &Dense),
+            Some(bias) => x.apply_op3_no_bwd(&weight, &bias.get()?, &Dense),
+            None => x.apply_op2_no_bwd(&weight, &Dense),
         }
     }
 }

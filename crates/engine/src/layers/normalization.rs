@@ -2,7 +2,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::floats;
 use crate::EngineError;
-use crate::checkpoint::Scope;
+use crate::checkpoint::{Parameter, Scope};
 use crate::kernels::normalization::{GroupNormalization, layer_normalization};
 
 /// Group normalization with the 32 groups of every Stable Diffusion 1.x norm.
@@ -10,8 +10,8 @@ use crate::kernels::normalization::{GroupNormalization, layer_normalization};
 /// # Shapes
 /// - input and output: `[batch, .., channels]`
 pub(crate) struct GroupNorm {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Parameter,
+    bias: Parameter,
     epsilon: f32,
 }
 
@@ -38,7 +38,8 @@ impl GroupNorm {
     }
 
     fn apply(&self, x: &Tensor, silu: bool) -> Result<Tensor> {
-        x.apply_op3_no_bwd(&self.weight, &self.bias, &Group { groups: Self::GROUPS, epsilon: self.epsilon, silu })
+        let group = Group { groups: Self::GROUPS, epsilon: self.epsilon, silu };
+        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias.get()?, &group)
     }
 }
 
@@ -79,8 +80,8 @@ impl CustomOp3 for Group {
 /// # Shapes
 /// - input and output: `[.., width]`
 pub(crate) struct LayerNorm {
-    weight: Tensor,
-    bias: Tensor,
+    weight: Parameter,
+    bias: Parameter,
 }
 
 impl LayerNorm {
@@ -90,7 +91,7 @@ impl LayerNorm {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op3_no_bwd(&self.weight, &self.bias, &Layer)
+        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias.get()?, &Layer)
     }
 }
 

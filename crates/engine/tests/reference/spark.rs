@@ -95,6 +95,20 @@ fn a_mapped_file_and_bytes_in_memory_are_the_same_model() {
 }
 
 #[test]
+fn the_picture_is_the_same_however_little_memory_there_is() {
+    let draw = |model: &Model| model.generate(&settings(Sampler::Euler), &mut |_| ControlFlow::Continue(()));
+    let expected = draw(&MODEL).expect("a picture");
+    for memory in [0, 300_000, 8_000_000, 40_000_000] {
+        let mut options = engine::OpenOptions::default();
+        options.memory = Some(memory);
+        let model = Model::open_with(&path(), &options).expect("spark");
+        for _ in 0..2 {
+            assert!(draw(&model).expect("a picture") == expected, "{memory} bytes draw another picture");
+        }
+    }
+}
+
+#[test]
 fn steps_are_counted_previewed_and_can_be_stopped() {
     let mut seen = Vec::new();
     let result = MODEL.generate(&settings(Sampler::DpmPp2mKarras), &mut |step| {
