@@ -73,7 +73,7 @@ impl server::Generate for Generator {
                 progress(Progress { step: step.step, steps: step.steps, preview_png })
             })
             .map_err(failed)?;
-        let infotext = engine::infotext(&settings, &choice.id, &choice.short_hash());
+        let infotext = choice.infotext(&settings);
         let png = picture.to_png(&[("parameters", &infotext), ("fieldforge", &request.to_json())]).map_err(failed)?;
         Ok(Generated { png })
     }

@@ -2,7 +2,7 @@
 
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
-use engine::{GenerateSettings, Model, ModelInfo, Sampler};
+use engine::{GenerateSettings, Model, ModelInfo, Recipe, Sampler, UsedFile, UsedFiles};
 use manifest::{ComponentKind, RecommendedSettings, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -71,9 +71,12 @@ impl ModelChoice {
         })
     }
 
-    /// The hash that A1111 and CivitAI show: ten digits, or nothing when the digest is unknown.
-    pub(crate) fn short_hash(&self) -> String {
-        self.sha256.map(|sha256| sha256.short()).unwrap_or_default()
+    /// What stands in a picture that it draws. The hash is the one that A1111 and CivitAI show: ten digits, or nothing
+    /// when the digest is unknown.
+    pub(crate) fn infotext(&self, settings: &GenerateSettings) -> String {
+        let hash = self.sha256.map(|sha256| sha256.short()).unwrap_or_default();
+        let used = UsedFiles { model: UsedFile::new(&self.id, hash), ..UsedFiles::default() };
+        Recipe::new(settings.clone(), used).infotext().to_string()
     }
 }
 

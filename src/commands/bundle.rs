@@ -9,7 +9,7 @@ use crate::output::{Output, Seconds};
 use crate::self_test::{LEAST_PSNR, machine_class, pixels_sha256};
 use crate::{atomic, builtin, home, models};
 use bundler::{BundlePlan, Content, FetchOptions, Fetched, FetchedFile, PackFile, PackInput, PackOptions, PackReport};
-use engine::Model;
+use engine::{Model, Recipe, UsedFile, UsedFiles};
 use manifest::{
     BundlePath, ByteSize, Component, ComponentId, ComponentKind, LockedComponent, Needs, RecommendedSettings,
     SelfTestRequest, SelfTestSpec, Sha256, layout,
@@ -191,7 +191,9 @@ fn golden(
     settings.check()?;
     output.say(format!("drawing \"{}\" with {}: what the self-test must match", settings.prompt, component.id));
     let picture = model.generate(&settings, &mut |_| ControlFlow::Continue(()))?;
-    let text = engine::infotext(&settings, component.id.as_str(), &file.file.sha256.short());
+    let used =
+        UsedFiles { model: UsedFile::new(component.id.as_str(), file.file.sha256.short()), ..UsedFiles::default() };
+    let text = Recipe::new(settings.clone(), used).infotext().to_string();
     let png = picture.to_png(&[("parameters", &text)])?;
     let path: BundlePath = format!("{}/{}", layout::GOLDEN, layout::SELF_TEST_PICTURE).parse().map_err(Failure::new)?;
     let sha256 = Sha256::of(&png);

@@ -54,7 +54,7 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     output.event(&Event::Note { text: &format!("drawing \"{}\" with {}, {task}", settings.prompt, choice.id) });
     let picture = model.generate(&settings, &mut |_| ControlFlow::Continue(()))?;
     let seconds = began.elapsed().as_secs_f64();
-    let text = engine::infotext(&settings, &choice.id, &choice.short_hash());
+    let text = choice.infotext(&settings);
     atomic::write(&out, &picture.to_png(&[("parameters", &text)])?)?;
     output.result(
         &Drawn { picture: &out, settings: &settings, model: &choice.id, seconds },

@@ -3,7 +3,7 @@
 use super::{Answer, DrawnPicture, Order};
 use crate::failure::{Failure, Outcome};
 use crate::models::ModelChoice;
-use engine::GenerateSettings;
+use engine::{GenerateSettings, Recipe, UsedFile, UsedFiles};
 use seal::{FileRules, Level, SealReport};
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -56,7 +56,8 @@ fn draw(choice: &ModelChoice, settings: &GenerateSettings) -> Outcome<(DrawnPict
     let began = Instant::now();
     let picture = model.generate(settings, &mut |_| ControlFlow::Continue(()))?;
     let draw_seconds = began.elapsed().as_secs_f64();
-    let text = engine::infotext(settings, &model.info().name, "");
+    let used = UsedFiles { model: UsedFile::new(&model.info().name, ""), ..UsedFiles::default() };
+    let text = Recipe::new(settings.clone(), used).infotext().to_string();
     let png = picture.to_png(&[("parameters", &text)])?;
     let drawn =
         DrawnPicture { png_length: png.len(), load_seconds, draw_seconds, machine_class: super::machine_class() };

@@ -37,7 +37,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         ControlFlow::Continue(())
     })?;
     eprintln!("decoding: {:.2?}; all: {:.2?} on {}", at.elapsed(), start.elapsed(), engine::machine_class());
-    let text = engine::infotext(&settings, &model.info().name, "unknown");
+    let used = engine::UsedFiles { model: engine::UsedFile::new(&model.info().name, ""), ..Default::default() };
+    let text = engine::Recipe::new(settings, used).infotext().to_string();
     fs_err::write(out, picture.to_png(&[("parameters", &text)])?)?;
     Ok(())
 }

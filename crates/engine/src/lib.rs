@@ -6,7 +6,7 @@
 //! known. [`checkpoint::inspect`] tells what a file is without loading it.
 //!
 //! How data flows: prompt → `tokenizer` → ids → `text_encoder` → context; seed → `random` → noise → `sampling` ↔
-//! `unet` → latent → `vae` → [`Picture`] → PNG with the settings as text ([`infotext`]). `layers` binds weights to
+//! `unet` → latent → `vae` → [`Picture`] → PNG with the settings as text ([`Recipe`]). `layers` binds weights to
 //! candle operations, `kernels` holds the loops that take the time.
 //!
 //! The same model, settings and [`machine_class`] give the same bytes, whatever the number of threads.
@@ -18,7 +18,8 @@
 //! let mut settings = engine::GenerateSettings::recommended(model.info());
 //! settings.prompt = "a banana".to_owned();
 //! let picture = model.generate(&settings, &mut |_step| ControlFlow::Continue(()))?;
-//! let text = engine::infotext(&settings, &model.info().name, "dc416b77b1");
+//! let files = engine::UsedFiles { model: engine::UsedFile::new("spark", "dc416b77b1"), ..Default::default() };
+//! let text = engine::Recipe::new(settings, files).infotext().to_string();
 //! let png = picture.to_png(&[("parameters", &text)])?;
 //! # Ok::<(), engine::EngineError>(())
 //! ```
@@ -49,7 +50,7 @@ mod vae;
 
 pub use error::EngineError;
 pub use generate_settings::GenerateSettings;
-pub use infotext::infotext;
+pub use infotext::{Infotext, Recipe, UsedFile, UsedFiles};
 pub use library::{Library, Shelf};
 pub use machine::{PROCESSOR_FACTS, machine_class};
 pub use model::Model;
