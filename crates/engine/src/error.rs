@@ -95,6 +95,46 @@ pub enum EngineError {
         /// What is there.
         found: String,
     },
+    /// A file that was to be applied as a LoRA has no such tensors.
+    #[error("`{file}` cannot be applied as a LoRA: it is {}", family.description())]
+    NotALora {
+        /// The file.
+        file: String,
+        /// What it is.
+        family: Family,
+    },
+    /// A LoRA was trained for another family of models.
+    #[error("`{file}` was trained for {lora}; this model is {model}")]
+    LoraFamily {
+        /// The file.
+        file: String,
+        /// What it was trained for.
+        lora: String,
+        /// What the model is.
+        model: &'static str,
+    },
+    /// None of a LoRA's keys belongs to the model.
+    #[error("none of the {keys} keys of `{file}` belongs to this model; the first is `{key}`")]
+    LoraKeys {
+        /// The file.
+        file: String,
+        /// How many keys it has.
+        keys: usize,
+        /// One of them.
+        key: String,
+    },
+    /// A LoRA's tensor does not fit its layer.
+    #[error("`{file}`: tensor `{tensor}` is {found}, expected {expected}")]
+    LoraTensor {
+        /// The LoRA's file.
+        file: String,
+        /// The tensor in it.
+        tensor: String,
+        /// What is there.
+        found: String,
+        /// What would fit.
+        expected: String,
+    },
     /// The text encoder was made for a vocabulary that is not built in.
     #[error("`{file}` has a vocabulary of {rows} tokens; the built-in tokenizers have {known}")]
     UnknownVocabulary {
@@ -184,6 +224,13 @@ impl EngineError {
                 "use an unmodified Stable Diffusion 1.x checkpoint in the single-file layout".to_owned()
             }
             Self::UnknownVocabulary { .. } => "use a checkpoint with CLIP's original text encoder".to_owned(),
+            Self::NotALora { .. } => "name a LoRA, LoCon, DoRA, LoHa or LoKr file".to_owned(),
+            Self::LoraFamily { .. } | Self::LoraKeys { .. } => {
+                "choose a LoRA that was made for this kind of model, or another model".to_owned()
+            }
+            Self::LoraTensor { .. } => {
+                "use the LoRA with the kind of model that it was made for; the file may also be damaged".to_owned()
+            }
             Self::Setting { setting, expected, .. } => format!("set {setting} to {expected}"),
             Self::UnknownSampler { .. } => {
                 let names: Vec<String> = crate::Sampler::ALL.iter().map(|sampler| format!("`{sampler}`")).collect();

@@ -73,6 +73,11 @@ impl Model {
         })
     }
 
+    /// What kind of model it is.
+    pub(crate) fn family(&self) -> Family {
+        Family::of(self.weights.header())
+    }
+
     /// The tensors of text encoders and UNet that patches can change, with their shapes in the file.
     pub fn patchable(&self) -> impl Iterator<Item = (&str, &[usize])> {
         let prefixes = ["model.diffusion_model.", "cond_stage_model.", "conditioner.embedders."];
@@ -290,11 +295,12 @@ mod tests {
     fn patches_change_the_picture_and_leave_no_trace() {
         struct Louder;
         impl Patches for Louder {
-            fn touches(&self, name: &str) -> bool {
-                name == "model.diffusion_model.out.2.weight"
+            fn mark(&self, name: &str) -> Option<u64> {
+                (name == "model.diffusion_model.out.2.weight").then_some(0)
             }
-            fn apply(&self, _name: &str, values: &mut [f32]) {
+            fn apply(&self, _name: &str, values: &mut [f32]) -> candle_core::Result<()> {
                 values.iter_mut().for_each(|value| *value *= 1.5);
+                Ok(())
             }
         }
         let spark = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/spark/spark.safetensors");
@@ -310,7 +316,7 @@ mod tests {
             assert_eq!(latent().expect("a latent"), before);
         }
         let model = Model::open(Path::new(spark)).expect("spark");
-        assert!(model.patchable().any(|(name, shape)| Louder.touches(name) && shape[0] == 4));
+        assert!(model.patchable().any(|(name, shape)| Louder.mark(name).is_some() && shape[0] == 4));
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Parameter {
         self.weights.kept_or(&self.name, |patches| {
             let mut values = self.values(0, self.entry.elements() as usize)?;
             if let Some(patches) = patches {
-                patches.apply(&self.name, &mut values);
+                patches.apply(&self.name, &mut values)?;
             }
             if let Arrangement::Transposed { outputs, inputs, taps } = self.arrangement {
                 values = transposed(&values, outputs, inputs, taps);

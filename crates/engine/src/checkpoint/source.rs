@@ -18,6 +18,7 @@ pub(super) struct Source {
 enum Bytes {
     Mapped(Mmap),
     Static(&'static [u8]),
+    Owned(Vec<u8>),
 }
 
 impl Bytes {
@@ -25,6 +26,7 @@ impl Bytes {
         match self {
             Self::Mapped(map) => map,
             Self::Static(bytes) => bytes,
+            Self::Owned(bytes) => bytes,
         }
     }
 }
@@ -47,6 +49,11 @@ impl Source {
         Self::new(name.to_owned(), Bytes::Static(bytes))
     }
 
+    /// Takes a file that is in memory.
+    pub(super) fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, EngineError> {
+        Self::new(name.to_owned(), Bytes::Owned(bytes))
+    }
+
     fn new(file: String, bytes: Bytes) -> Result<Self, EngineError> {
         let header = Header::parse(&file, bytes.all(), bytes.all().len() as u64)?;
         Ok(Self { file, header, bytes })
@@ -63,6 +70,27 @@ impl Source {
     /// Whether the elements of a tensor of this type can be widened to f32.
     pub(super) fn is_floating(dtype: Dtype) -> bool {
         matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64)
+    }
+
+    /// The only element of a tensor, whatever its type: trainers write single numbers as floats and as integers.
+    pub(super) fn number(&self, entry: &TensorEntry) -> Option<f64> {
+        if entry.elements() != 1 {
+            return None;
+        }
+        if Self::is_floating(entry.dtype()) {
+            return self.values(entry, 0, 1)?.first().map(|&value| f64::from(value));
+        }
+        let (first, last) = entry.range();
+        let base = self.header.data_start();
+        let bytes = self.bytes.all().get(base + first as usize..base + last as usize)?;
+        match *bytes {
+            [a] if matches!(entry.dtype(), Dtype::U8 | Dtype::BOOL) => Some(f64::from(a)),
+            [a] if entry.dtype() == Dtype::I8 => Some(f64::from(a as i8)),
+            [a, b] if entry.dtype() == Dtype::I16 => Some(f64::from(i16::from_le_bytes([a, b]))),
+            [a, b, c, d] if entry.dtype() == Dtype::I32 => Some(f64::from(i32::from_le_bytes([a, b, c, d]))),
+            _ if entry.dtype() == Dtype::I64 => Some(i64::from_le_bytes(bytes.try_into().ok()?) as f64),
+            _ => None,
+        }
     }
 
     /// The elements `start..end` of a floating-point tensor, widened to f32; `None` for another type, or for elements

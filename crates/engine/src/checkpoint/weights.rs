@@ -54,6 +54,11 @@ impl Weights {
         Ok(Self::new(Source::from_static(name, bytes)?))
     }
 
+    /// Takes a file that is in memory.
+    pub(crate) fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, EngineError> {
+        Ok(Self::new(Source::from_bytes(name, bytes)?))
+    }
+
     fn new(source: Source) -> Self {
         let state =
             State { patches: None, version: 0, kept: HashMap::new(), bytes: 0, limit: memory::limit(), wanted: 0 };
@@ -86,13 +91,13 @@ impl Weights {
     }
 
     /// Changes the tensors' values by other patches from now on (`None`: by none, as they are in the file). Only the
-    /// widened copies of tensors that the old or the new patches touch are dropped.
+    /// widened copies of tensors to which the new patches do something else than the old ones are dropped.
     pub(crate) fn set_patches(&self, patches: Option<Arc<dyn Patches>>) {
         let mut state = self.state();
         let old = std::mem::replace(&mut state.patches, patches.clone());
         state.version += 1;
-        let touched = |name: &str| [&old, &patches].into_iter().flatten().any(|patches| patches.touches(name));
-        state.retain(|name| !touched(name));
+        let mark = |patches: &Option<Arc<dyn Patches>>, name: &str| patches.as_ref().and_then(|all| all.mark(name));
+        state.retain(|name| mark(&old, name) == mark(&patches, name));
     }
 
     /// Makes room for the part of the model under `prefix`, which is used next: nothing happens where the widened
@@ -111,7 +116,7 @@ impl Weights {
 
     /// Whether the current patches change this tensor.
     pub(super) fn is_patched(&self, name: &str) -> bool {
-        self.state().patches.as_ref().is_some_and(|patches| patches.touches(name))
+        self.state().patches.as_ref().is_some_and(|patches| patches.mark(name).is_some())
     }
 
     /// The tensor that is kept under `name`, or a new one from `widen`, which is then kept if there is room.
@@ -125,7 +130,7 @@ impl Weights {
             if let Some(tensor) = state.kept.get(name) {
                 return Ok(tensor.clone());
             }
-            (state.patches.clone().filter(|patches| patches.touches(name)), state.version)
+            (state.patches.clone().filter(|patches| patches.mark(name).is_some()), state.version)
         };
         let tensor = widen(patches.as_deref())?;
         let mut state = self.state();
@@ -140,7 +145,17 @@ impl Weights {
     }
 
     /// Elements `start..end` of a tensor, widened as they are in the file.
-    pub(super) fn values(&self, entry: &TensorEntry, start: usize, end: usize) -> Option<Vec<f32>> {
+    pub(crate) fn values(&self, entry: &TensorEntry, start: usize, end: usize) -> Option<Vec<f32>> {
         self.0.source.values(entry, start, end)
+    }
+
+    /// Whether [`Weights::values`] can widen a tensor.
+    pub(crate) fn is_floating(entry: &TensorEntry) -> bool {
+        Source::is_floating(entry.dtype())
+    }
+
+    /// The only element of a tensor of any type.
+    pub(crate) fn number(&self, entry: &TensorEntry) -> Option<f64> {
+        self.0.source.number(entry)
     }
 }
