@@ -274,9 +274,12 @@ pub(crate) struct GenerateArgs {
     /// The same seed with the same settings gives the same picture [default: random]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Euler, "Euler a", "DPM++ 2M Karras" or DDIM
+    /// Euler, "Euler a", "DPM++ 2M", Heun, DDIM, …; an unknown name lists them all
     #[arg(long, value_name = "NAME")]
     pub(crate) sampler: Option<String>,
+    /// How the noise levels are spread: Karras, "SGM Uniform", … [default: as suits the sampler]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) scheduler: Option<String>,
     #[command(flatten)]
     pub(crate) home: HomeArgs,
 }

@@ -2,7 +2,7 @@
 
 use crate::failure::Failure;
 use crate::models::{self, ModelChoice};
-use engine::{EngineError, GenerateSettings, Model, Sampler};
+use engine::{EngineError, GenerateSettings, Model, Sampler, SamplingSettings, Scheduler};
 use server::{GenerateError, GenerateRequest, Generated, ModelCard, Progress};
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -59,6 +59,19 @@ impl server::Generate for Generator {
         Sampler::ALL.iter().map(ToString::to_string).collect()
     }
 
+    fn schedulers(&self) -> Vec<String> {
+        Scheduler::ALL.iter().map(ToString::to_string).collect()
+    }
+
+    fn read_sampler(&self, name: &str) -> Option<(String, Option<String>)> {
+        let (sampler, scheduler) = Sampler::with_scheduler(name).ok()?;
+        Some((sampler.to_string(), chosen(scheduler)))
+    }
+
+    fn read_scheduler(&self, name: &str) -> Option<String> {
+        name.parse::<Scheduler>().ok().map(|scheduler| scheduler.to_string())
+    }
+
     fn generate(
         &self,
         request: &GenerateRequest,
@@ -86,7 +99,16 @@ fn failed(error: EngineError) -> GenerateError {
     }
 }
 
+/// The scheduler's name unless it is the sampler's own.
+fn chosen(scheduler: Scheduler) -> Option<String> {
+    (scheduler != Scheduler::Automatic).then(|| scheduler.to_string())
+}
+
 fn settings(request: &GenerateRequest) -> Result<GenerateSettings, GenerateError> {
+    let (sampler, mut scheduler) = Sampler::with_scheduler(&request.sampler).map_err(failed)?;
+    if let Some(name) = &request.scheduler {
+        scheduler = name.parse().map_err(failed)?;
+    }
     Ok(GenerateSettings {
         prompt: request.prompt.clone(),
         negative_prompt: request.negative_prompt.clone(),
@@ -95,7 +117,8 @@ fn settings(request: &GenerateRequest) -> Result<GenerateSettings, GenerateError
         steps: request.steps,
         cfg_scale: request.cfg_scale,
         seed: request.seed,
-        sampler: request.sampler.parse().map_err(failed)?,
+        sampler,
+        sampling: SamplingSettings { scheduler, ..SamplingSettings::default() },
     })
 }
 
@@ -112,6 +135,7 @@ fn card(choice: &ModelChoice, model: Option<&Model>) -> ModelCard {
         steps: settings.steps,
         cfg_scale: settings.cfg_scale,
         sampler: settings.sampler.to_string(),
+        scheduler: chosen(settings.sampling.scheduler),
         note: note(choice),
         is_default: choice.is_default,
     }

@@ -2,7 +2,9 @@
 
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
-use engine::{GenerateSettings, Model, ModelInfo, Recipe, Sampler, UsedFile, UsedFiles};
+use engine::{
+    EngineError, GenerateSettings, Model, ModelInfo, Recipe, Sampler, SamplingSettings, Scheduler, UsedFile, UsedFiles,
+};
 use manifest::{ComponentKind, RecommendedSettings, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -154,18 +156,33 @@ pub(crate) fn starting_settings(info: Option<&ModelInfo>, recommended: &Recommen
             steps: 25,
             cfg_scale: 7.0,
             seed: 0,
-            sampler: Sampler::DpmPp2mKarras,
+            sampler: Sampler::DpmPp2m,
+            sampling: SamplingSettings::default(),
         },
     };
     settings.width = recommended.width.unwrap_or(settings.width);
     settings.height = recommended.height.unwrap_or(settings.height);
     settings.steps = recommended.steps.unwrap_or(settings.steps);
     settings.cfg_scale = recommended.cfg.unwrap_or(settings.cfg_scale);
-    settings.sampler = recommended.sampler.as_deref().and_then(sampler).unwrap_or(settings.sampler);
+    if let Some(name) = &recommended.sampler {
+        choose_sampler(&mut settings, name).ok();
+    }
+    if let Some(name) = &recommended.scheduler {
+        choose_scheduler(&mut settings, name).ok();
+    }
     settings
 }
 
-/// The engine's sampler of that name, if it has it.
-fn sampler(name: &str) -> Option<Sampler> {
-    name.parse().ok()
+/// Takes the sampler of that name, and the scheduler if the name ends in one.
+pub(crate) fn choose_sampler(settings: &mut GenerateSettings, name: &str) -> Result<(), EngineError> {
+    (settings.sampler, settings.sampling.scheduler) = Sampler::with_scheduler(name)?;
+    Ok(())
+}
+
+/// Takes the scheduler of that name; the sampler's own one stays automatic.
+pub(crate) fn choose_scheduler(settings: &mut GenerateSettings, name: &str) -> Result<(), EngineError> {
+    let scheduler: Scheduler = name.parse()?;
+    let own = scheduler == settings.sampler.automatic();
+    settings.sampling.scheduler = if own { Scheduler::Automatic } else { scheduler };
+    Ok(())
 }

@@ -65,11 +65,11 @@ def spark():
     for timestep in (981.0, 500.5, 1.0):
         tensors[f"unet.{timestep}"] = unet(noise, timestep, context).sample
     tensors["unet.wide"] = unet(wide, 250.0, torch.cat([context, empty])).sample
-    for name, sampler in sampling.ALL.items():
+    for name in sampling.NAMES:
         generator = torch.Generator().manual_seed(SEED)
         first = torch.randn(1, 4, 8, 8, generator=generator)
         draw = lambda: torch.randn(1, 4, 8, 8, generator=generator)
-        tensors[f"latent.{name}"] = sampler(sampling.Guided(unet, context, empty, SCALE), first, STEPS, draw)
+        tensors[f"latent.{name}"] = sampling.run(name, sampling.Guided(unet, context, empty, SCALE), first, STEPS, draw)
     tensors["picture"] = vae.decode(tensors["latent.Euler"] / 0.18215).sample
     write("spark", tensors)
 

@@ -1,90 +1,60 @@
-"""Samplers in plain torch, written from the papers and k-diffusion's conventions, around diffusers' UNet."""
+"""Samplers around diffusers' UNet or a formula: k-diffusion's own code, diffusers' DDIM, the rest in plain torch."""
+
+import importlib.util
+import pathlib
+import sys
+import types
 
 import torch
 from diffusers import DDIMScheduler
 
-
-def levels():
-    """sigma at each of the 1000 timesteps."""
-    betas = torch.linspace(0.00085**0.5, 0.012**0.5, 1000, dtype=torch.float64) ** 2
-    signal = torch.cumprod(1 - betas, 0).float()
-    return ((1 - signal) / signal).sqrt()
+import levels
 
 
-def sigmas_linspace(steps):
-    table = levels().log()
-    at = torch.linspace(999, 0, steps)
-    low, high, part = at.floor().long(), at.ceil().long(), at.frac()
-    return torch.cat([((1 - part) * table[low] + part * table[high]).exp(), torch.zeros(1)])
+def k_diffusion():
+    """k-diffusion's sampling.py alone: the package asks for much that is not needed here."""
+    folder = pathlib.Path(importlib.util.find_spec("torchsde").origin).parents[1] / "k_diffusion"
+    package, utils = types.ModuleType("k_diffusion"), types.ModuleType("k_diffusion.utils")
+    utils.append_dims = lambda x, dims: x[(...,) + (None,) * (dims - x.ndim)]
+    package.utils, package.__path__ = utils, [str(folder)]
+    sys.modules.update({"k_diffusion": package, "k_diffusion.utils": utils})
+    spec = importlib.util.spec_from_file_location("k_diffusion.sampling", folder / "sampling.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["k_diffusion.sampling"] = module
+    spec.loader.exec_module(module)
+    return module
 
 
-def sigmas_karras(steps, rho=7.0):
-    table = levels()
-    low, high = table[0].item() ** (1 / rho), table[-1].item() ** (1 / rho)
-    return torch.cat([(high + torch.linspace(0, 1, steps) * (low - high)) ** rho, torch.zeros(1)])
-
-
-def timestep_of(sigma):
-    table = levels().log()
-    distance = sigma.log() - table
-    low = distance.ge(0).cumsum(0).argmax().clamp(max=998)
-    part = ((table[low] - sigma.log()) / (table[low] - table[low + 1])).clamp(0, 1)
-    return (1 - part) * low + part * (low + 1)
+K = k_diffusion()
 
 
 class Guided:
     """UNet, prompts and guidance behind one call."""
 
-    def __init__(self, unet, context, empty, scale):
+    def __init__(self, unet, context, empty, scale, table=None):
         self.unet, self.context, self.scale = unet, torch.cat([context, empty]), scale
+        self.table = levels.TABLE if table is None else table
 
     def noise(self, x, timestep):
         found = self.unet(torch.cat([x, x]), timestep, self.context).sample
         prompted, empty = found.chunk(2)
         return empty + self.scale * (prompted - empty)
 
-    def denoised(self, x, sigma):
-        return x - sigma * self.noise(x / (sigma**2 + 1).sqrt(), timestep_of(sigma))
+    def __call__(self, x, sigma):
+        sigma = sigma.flatten()[0]
+        return x - sigma * self.noise(x / (sigma**2 + 1).sqrt(), levels.timestep(self.table, sigma))
 
 
-def euler(model, noise, steps, _draw):
-    sigmas = sigmas_linspace(steps)
-    x = noise * sigmas[0]
-    for now, then in zip(sigmas, sigmas[1:]):
-        x = x + (x - model.denoised(x, now)) / now * (then - now)
-    return x
+def by_k_diffusion(function, model, sigmas, noise, draw, **options):
+    """One of k-diffusion's samplers; all fresh noise comes from `draw`."""
+    original, K.torch.randn_like = torch.randn_like, lambda _x: draw()
+    try:
+        return getattr(K, function)(model, noise * sigmas[0], sigmas, disable=True, **options)
+    finally:
+        K.torch.randn_like = original
 
 
-def euler_a(model, noise, steps, draw):
-    sigmas = sigmas_linspace(steps)
-    x = noise * sigmas[0]
-    for now, then in zip(sigmas, sigmas[1:]):
-        seen = model.denoised(x, now)
-        up = min(then, (then**2 * (now**2 - then**2) / now**2) ** 0.5)
-        down = (then**2 - up**2) ** 0.5
-        x = x + (x - seen) / now * (down - now)
-        if then > 0:
-            x = x + draw() * up
-    return x
-
-
-def dpmpp_2m_karras(model, noise, steps, _draw):
-    sigmas = sigmas_karras(steps)
-    x, before, last = noise * sigmas[0], None, None
-    for now, then in zip(sigmas, sigmas[1:]):
-        seen = model.denoised(x, now)
-        length = now.log() - then.log()
-        if before is None or then == 0:
-            target = seen
-        else:
-            ratio = last / length
-            target = (1 + 1 / (2 * ratio)) * seen - 1 / (2 * ratio) * before
-        x = then / now * x - torch.expm1(-length) * target
-        before, last = seen, length
-    return x
-
-
-def ddim(model, noise, steps, _draw):
+def ddim(model, noise, steps):
     scheduler = DDIMScheduler(
         beta_start=0.00085,
         beta_end=0.012,
@@ -101,4 +71,66 @@ def ddim(model, noise, steps, _draw):
     return x
 
 
-ALL = {"Euler": euler, "Euler a": euler_a, "DPM++ 2M Karras": dpmpp_2m_karras, "DDIM": ddim}
+def ddpm(model, sigmas, noise, draw):
+    """Ho et al. 2020, algorithm 2 with the posterior's variance, between the levels given."""
+    x = noise * sigmas[0]
+    for now, then in zip(sigmas, sigmas[1:]):
+        found = (x - model(x, now)) / now
+        kept, left = 1 / (1 + now**2), 1 / (1 + then**2)
+        alpha = kept / left
+        scaled = x * kept.sqrt()
+        mean = (scaled - (1 - alpha) / (1 - kept).sqrt() * found) / alpha.sqrt()
+        if then > 0:
+            mean = mean + ((1 - alpha) * (1 - left) / (1 - kept)).sqrt() * draw()
+        x = mean / left.sqrt()
+    return x
+
+
+def lcm(model, steps, noise, draw):
+    """Luo et al. 2023, algorithm 3, on the 50 timesteps that the models were distilled for."""
+    known = model.table[torch.arange(19, 1000, 20)]
+    at = torch.linspace(49, 0, steps)
+    low, high, part = at.floor().long(), at.ceil().long(), at.frac()
+    sigmas = ((1 - part) * known.log()[low] + part * known.log()[high]).exp()
+    x = noise * sigmas[0]
+    for i, now in enumerate(sigmas):
+        timestep = (known.log() - now.log()).abs().argmin() * 20.0 + 19
+        x = x - now * model.noise(x / (now**2 + 1).sqrt(), timestep)
+        if i + 1 < steps:
+            x = x + sigmas[i + 1] * draw()
+    return x
+
+
+# name: k-diffusion's function, schedule, whether the level before the last is left out
+BY_K_DIFFUSION = {
+    "Euler": ("sample_euler", "Normal", False),
+    "Euler a": ("sample_euler_ancestral", "Normal", False),
+    "DPM++ 2M": ("sample_dpmpp_2m", "Karras", False),
+    "DPM++ 2S a": ("sample_dpmpp_2s_ancestral", "Karras", False),
+    "Heun": ("sample_heun", "Normal", False),
+    "DPM2": ("sample_dpm_2", "Karras", True),
+    "DPM2 a": ("sample_dpm_2_ancestral", "Karras", True),
+    "LMS": ("sample_lms", "Normal", False),
+}
+
+
+def run(name, model, noise, steps, draw, **options):
+    """The sampler with its own schedule."""
+    if name in BY_K_DIFFUSION:
+        function, schedule, discard = BY_K_DIFFUSION[name]
+        sigmas = levels.BY_NAME[schedule](model.table, steps + discard)
+        if discard:
+            sigmas = torch.cat([sigmas[:-2], sigmas[-1:]])
+        if function in ("sample_euler", "sample_heun", "sample_dpm_2"):  # they draw noise even if they need none
+            inner, draw = draw, lambda: inner() if options.get("s_churn") else torch.zeros_like(noise)
+        return by_k_diffusion(function, model, sigmas, noise, draw, **options)
+    if name == "DDIM":
+        return ddim(model, noise, steps)
+    if name == "DDPM":
+        return ddpm(model, levels.BY_NAME["Normal"](model.table, steps), noise, draw)
+    if name == "LCM":
+        return lcm(model, steps, noise, draw)
+    raise KeyError(name)
+
+
+NAMES = [*BY_K_DIFFUSION, "DDIM", "DDPM", "LCM"]

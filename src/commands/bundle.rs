@@ -205,6 +205,7 @@ fn golden(
         size,
         sha256,
     };
+    let sampler = settings.sampler_name();
     let spec = SelfTestSpec {
         model: file.file.path.clone(),
         prompt: settings.prompt,
@@ -213,7 +214,7 @@ fn golden(
         steps: settings.steps,
         cfg_scale: settings.cfg_scale,
         seed: settings.seed,
-        sampler: settings.sampler.to_string(),
+        sampler,
         picture: path,
         pixels_sha256: pixels_sha256(&picture),
         machine_class: machine_class(),

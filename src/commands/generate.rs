@@ -45,7 +45,10 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     settings.steps = args.steps.unwrap_or(settings.steps);
     settings.cfg_scale = args.cfg.unwrap_or(settings.cfg_scale);
     if let Some(sampler) = &args.sampler {
-        settings.sampler = sampler.parse()?;
+        models::choose_sampler(&mut settings, sampler)?;
+    }
+    if let Some(scheduler) = &args.scheduler {
+        models::choose_scheduler(&mut settings, scheduler)?;
     }
     settings.check()?;
 

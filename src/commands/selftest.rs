@@ -6,7 +6,7 @@ use crate::home;
 use crate::models::{self, ModelChoice};
 use crate::output::{Output, Seconds};
 use crate::self_test::{self, SelfTestReport, Subject, Verdict};
-use engine::GenerateSettings;
+use engine::{GenerateSettings, Sampler, SamplingSettings};
 use manifest::{SelfTestSpec, layout};
 use std::path::Path;
 
@@ -94,6 +94,7 @@ pub(crate) fn embedded() -> Outcome<Subject> {
 }
 
 fn settings(spec: &SelfTestSpec) -> Outcome<GenerateSettings> {
+    let (sampler, scheduler) = Sampler::with_scheduler(&spec.sampler)?;
     Ok(GenerateSettings {
         prompt: spec.prompt.clone(),
         negative_prompt: String::new(),
@@ -102,6 +103,7 @@ fn settings(spec: &SelfTestSpec) -> Outcome<GenerateSettings> {
         steps: spec.steps,
         cfg_scale: spec.cfg_scale,
         seed: spec.seed,
-        sampler: spec.sampler.parse()?,
+        sampler,
+        sampling: SamplingSettings { scheduler, ..SamplingSettings::default() },
     })
 }

@@ -153,7 +153,7 @@ impl fmt::Display for SelfTestReport {
                 settings.width,
                 settings.height,
                 settings.steps,
-                settings.sampler,
+                settings.sampler_name(),
                 settings.seed,
                 picture.load_seconds,
                 picture.draw_seconds

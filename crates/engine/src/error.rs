@@ -171,6 +171,12 @@ pub enum EngineError {
         /// The names most like it, best first.
         near: Vec<String>,
     },
+    /// No scheduler has this name.
+    #[error("no scheduler is called `{name}`")]
+    UnknownScheduler {
+        /// The name asked for.
+        name: String,
+    },
     /// The caller stopped the generation.
     #[error("the generation was stopped")]
     Cancelled,
@@ -241,6 +247,10 @@ impl EngineError {
                 Some((only, [])) => format!("there is only `{only}`"),
                 Some((last, others)) => format!("the nearest names are `{}` and `{last}`", others.join("`, `")),
             },
+            Self::UnknownScheduler { .. } => {
+                let names: Vec<String> = crate::Scheduler::ALL.iter().map(|name| format!("`{name}`")).collect();
+                format!("choose one of {}", names.join(", "))
+            }
             Self::NotANumber { .. } => {
                 "try a smaller CFG scale or another sampler; the file may also be damaged".to_owned()
             }

@@ -2,7 +2,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineError, ModelInfo, Sampler};
+use crate::{EngineError, ModelInfo, Sampler, SamplingSettings, Scheduler};
 
 /// Everything that decides a picture besides the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct GenerateSettings {
     pub seed: u64,
     /// The sampler.
     pub sampler: Sampler,
+    /// How it goes about its work.
+    #[serde(default)]
+    pub sampling: SamplingSettings,
 }
 
 impl GenerateSettings {
@@ -49,6 +52,15 @@ impl GenerateSettings {
             cfg_scale: info.cfg_scale,
             seed: 0,
             sampler: info.sampler,
+            sampling: SamplingSettings::default(),
+        }
+    }
+
+    /// The sampler's name, followed by the scheduler's unless that is automatic; [`Sampler::with_scheduler`] reads it.
+    pub fn sampler_name(&self) -> String {
+        match self.sampling.scheduler {
+            Scheduler::Automatic => self.sampler.to_string(),
+            scheduler => format!("{} {scheduler}", self.sampler),
         }
     }
 
@@ -82,7 +94,7 @@ impl GenerateSettings {
                 );
             }
         }
-        Ok(())
+        self.sampling.check()
     }
 }
 
@@ -100,6 +112,7 @@ mod tests {
             cfg_scale: 30.0,
             seed: u64::MAX,
             sampler: Sampler::EulerA,
+            sampling: SamplingSettings::default(),
         }
     }
 
@@ -128,5 +141,8 @@ mod tests {
         let json = serde_json::to_string(&settings()).expect("json");
         assert!(json.contains(r#""sampler":"Euler a""#), "{json}");
         assert_eq!(serde_json::from_str::<GenerateSettings>(&json).expect("settings"), settings());
+        // as version 0.1 wrote it
+        let old = r#"{"prompt":"a banana","width":64,"height":2048,"steps":150,"cfg_scale":30.0,"seed":18446744073709551615,"sampler":"Euler a"}"#;
+        assert_eq!(serde_json::from_str::<GenerateSettings>(old).expect("settings"), settings());
     }
 }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{Family, Patches, Weights};
-use crate::sampling::{Denoise, sample};
+use crate::sampling::{Denoise, Plan, Schedule, sample};
 use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::UNet;
 use crate::vae::{LATENT_CHANNELS, Vae};
-use crate::{EngineError, GenerateSettings, ModelInfo, OpenOptions, Picture, Step, TorchGenerator};
+use crate::{EngineError, GenerateSettings, ModelInfo, OpenOptions, Picture, Prediction, Step, TorchGenerator};
 
 /// A loaded Stable Diffusion 1.x model. It can be shared between threads; each generation uses all of rayon's.
 ///
@@ -124,8 +124,8 @@ impl Model {
         Ok(Tensor::from_vec(latent, (1, LATENT_CHANNELS, size.height, size.width), &Device::Cpu)?)
     }
 
-    /// The noise comes from torch's CPU generator: first the latent `[1, 4, height / 8, width / 8]`, then, for `Euler a`,
-    /// that of each step from the same generator, as AUTOMATIC1111 does with "RNG: CPU" (and ComfyUI did at first; it
+    /// The noise comes from torch's CPU generator: first the latent `[1, 4, height / 8, width / 8]`, then, for
+    /// ancestral samplers, that of each step from the same generator, as AUTOMATIC1111 does with "RNG: CPU" (and ComfyUI did at first; it
     /// now draws the later noise from a second generator seeded with `seed + 1` when the latent is on the CPU).
     fn sample(
         &self,
@@ -143,7 +143,9 @@ impl Model {
         let context = self.encode(&prompts)?;
         let cfg_scale = settings.cfg_scale;
         let mut run = Run { model: self, context, cfg_scale, size, generator, on_step };
-        sample(settings.sampler, settings.steps as usize, &noise, &mut run)
+        let schedule = Schedule::stable_diffusion(Prediction::Epsilon, false);
+        let plan = Plan::new(&schedule, settings.sampler, &settings.sampling, settings.steps as usize);
+        sample(&plan, plan.start(&noise, None), &mut run)
     }
 
     /// Token ids of a prompt, always 77.
@@ -259,7 +261,7 @@ struct Run<'a> {
 }
 
 impl Denoise for Run<'_> {
-    fn noise_in(&mut self, latent: &[f32], timestep: f32) -> Result<Vec<f32>, EngineError> {
+    fn predict(&mut self, latent: &[f32], timestep: f32) -> Result<Vec<f32>, EngineError> {
         let batch = self.context.dims()[0];
         let shape = (batch, LATENT_CHANNELS, self.size.height, self.size.width);
         let latents = Tensor::from_vec(latent.repeat(batch), shape, &Device::Cpu)?;

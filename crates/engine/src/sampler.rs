@@ -3,40 +3,121 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::EngineError;
+use crate::{EngineError, Scheduler};
 
-/// A way from noise to picture, with its schedule.
+/// A way from noise to picture. The noise levels it goes through are its [`Scheduler`]'s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sampler {
-    /// Euler steps on the model's own schedule (Karras et al. 2022, algorithm 2 without churn).
+    /// Euler steps (Karras et al. 2022, algorithm 2).
     Euler,
     /// Euler steps that add fresh noise each time.
     EulerA,
-    /// DPM-Solver++ (2M) (Lu et al. 2022) on Karras' schedule.
-    DpmPp2mKarras,
-    /// DDIM (Song et al. 2020) without added noise.
+    /// Heun's method (Karras et al. 2022, algorithm 2): two looks a step.
+    Heun,
+    /// DPM-Solver-2 (Lu et al. 2022): two looks a step.
+    Dpm2,
+    /// DPM-Solver-2 with fresh noise each time.
+    Dpm2A,
+    /// DPM-Solver++ (2S) (Lu et al. 2022) with fresh noise each time: two looks a step.
+    DpmPp2sA,
+    /// DPM-Solver++ (2M) (Lu et al. 2022).
+    DpmPp2m,
+    /// Linear multistep of order four.
+    Lms,
+    /// DDIM (Song et al. 2020).
     Ddim,
+    /// DDPM (Ho et al. 2020): in exact arithmetic the same as `Euler a` on the same levels.
+    Ddpm,
+    /// For latent consistency models (Luo et al. 2023).
+    Lcm,
 }
 
 impl Sampler {
     /// All samplers, in the order in which a list should show them.
-    pub const ALL: [Self; 4] = [Self::Euler, Self::EulerA, Self::DpmPp2mKarras, Self::Ddim];
+    pub const ALL: [Self; 11] = [
+        Self::Euler,
+        Self::EulerA,
+        Self::DpmPp2m,
+        Self::DpmPp2sA,
+        Self::Heun,
+        Self::Dpm2,
+        Self::Dpm2A,
+        Self::Lms,
+        Self::Ddim,
+        Self::Ddpm,
+        Self::Lcm,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Euler => "Euler",
             Self::EulerA => "Euler a",
-            Self::DpmPp2mKarras => "DPM++ 2M Karras",
+            Self::Heun => "Heun",
+            Self::Dpm2 => "DPM2",
+            Self::Dpm2A => "DPM2 a",
+            Self::DpmPp2sA => "DPM++ 2S a",
+            Self::DpmPp2m => "DPM++ 2M",
+            Self::Lms => "LMS",
             Self::Ddim => "DDIM",
+            Self::Ddpm => "DDPM",
+            Self::Lcm => "LCM",
         }
     }
 
-    /// The names in the picture's text: the sampler's, and its schedule's (`Automatic` is the sampler's own).
-    pub(crate) fn infotext_names(self) -> (&'static str, &'static str) {
+    /// What [`Scheduler::Automatic`] stands for, as in AUTOMATIC1111; itself for samplers with levels of their own
+    /// (`DDIM`, `LCM`).
+    pub fn automatic(self) -> Scheduler {
         match self {
-            Self::DpmPp2mKarras => ("DPM++ 2M", "Karras"),
-            other => (other.name(), "Automatic"),
+            Self::Dpm2 | Self::Dpm2A | Self::DpmPp2sA | Self::DpmPp2m => Scheduler::Karras,
+            Self::Ddim | Self::Lcm => Scheduler::Automatic,
+            Self::Euler | Self::EulerA | Self::Heun | Self::Lms | Self::Ddpm => Scheduler::Normal,
         }
+    }
+
+    /// Reads a sampler's name that may end in a scheduler's, such as `DPM++ 2M Karras`; without one the scheduler is
+    /// [`Scheduler::Automatic`].
+    ///
+    /// # Errors
+    /// [`EngineError::UnknownSampler`].
+    pub fn with_scheduler(name: &str) -> Result<(Self, Scheduler), EngineError> {
+        let plain = plain(name);
+        if let Some(sampler) = Self::from_plain(&plain) {
+            return Ok((sampler, Scheduler::Automatic));
+        }
+        // from the longest sampler's name on, so that `eulera` is not `euler` and a schedule `a`
+        let split = plain.char_indices().rev().find_map(|(at, _)| {
+            let (sampler, scheduler) = plain.split_at(at);
+            Some((Self::from_plain(sampler)?, Scheduler::from_plain(scheduler)?))
+        });
+        split.ok_or_else(|| EngineError::UnknownSampler { name: name.to_owned() })
+    }
+
+    fn from_plain(plain: &str) -> Option<Self> {
+        Some(match plain {
+            "euler" => Self::Euler,
+            "eulera" | "eulerancestral" => Self::EulerA,
+            "heun" => Self::Heun,
+            "dpm2" => Self::Dpm2,
+            "dpm2a" | "dpm2ancestral" => Self::Dpm2A,
+            "dpmpp2sa" | "dpmpp2sancestral" => Self::DpmPp2sA,
+            "dpmpp2m" => Self::DpmPp2m,
+            "lms" => Self::Lms,
+            "ddim" => Self::Ddim,
+            "ddpm" => Self::Ddpm,
+            "lcm" => Self::Lcm,
+            _ => return None,
+        })
+    }
+}
+
+/// A name in small letters, without spaces, signs and the prefixes of k-diffusion's names.
+fn plain(name: &str) -> String {
+    let plain: String = name.to_lowercase().replace("++", "pp").chars().filter(|c| c.is_alphanumeric()).collect();
+    let plain = plain.strip_prefix("sample").unwrap_or(&plain);
+    let known = ["euler", "heun", "dpm", "lms", "lcm"];
+    match plain.strip_prefix('k') {
+        Some(rest) if known.iter().any(|start| rest.starts_with(start)) => rest.to_owned(),
+        _ => plain.to_owned(),
     }
 }
 
@@ -49,17 +130,14 @@ impl fmt::Display for Sampler {
 impl FromStr for Sampler {
     type Err = EngineError;
 
-    /// Reads a name in any case, with spaces, dashes or underscores; k-diffusion's names (`k_euler`, `sample_euler_a`,
-    /// `dpmpp_2m_karras`) are understood too.
+    /// Reads a name in any case, with spaces, dashes or underscores; k-diffusion's names (`k_euler`, `sample_euler_a`)
+    /// are understood too, and a name with the scheduler that is the sampler's own anyway (`dpmpp_2m_karras`). For other
+    /// schedulers there is [`Sampler::with_scheduler`].
     fn from_str(name: &str) -> Result<Self, EngineError> {
-        let plain: String = name.to_lowercase().replace("++", "pp").chars().filter(|c| c.is_alphanumeric()).collect();
-        let plain = plain.strip_prefix("sample").unwrap_or(&plain);
-        let plain = plain.strip_prefix("keuler").map_or(plain.to_owned(), |rest| format!("euler{rest}"));
-        match plain.strip_prefix("kdpm").map_or(plain.clone(), |rest| format!("dpm{rest}")).as_str() {
-            "euler" => Ok(Self::Euler),
-            "eulera" | "eulerancestral" => Ok(Self::EulerA),
-            "dpmpp2mkarras" | "dpmpp2mka" | "dpmpp2m" => Ok(Self::DpmPp2mKarras),
-            "ddim" => Ok(Self::Ddim),
+        match Self::with_scheduler(name)? {
+            (sampler, scheduler) if scheduler == Scheduler::Automatic || scheduler == sampler.automatic() => {
+                Ok(sampler)
+            }
             _ => Err(EngineError::UnknownSampler { name: name.to_owned() }),
         }
     }
@@ -91,22 +169,48 @@ mod tests {
             ("euler_ancestral", Sampler::EulerA),
             ("sample_euler_ancestral", Sampler::EulerA),
             ("k_euler_a", Sampler::EulerA),
-            ("dpmpp_2m_karras", Sampler::DpmPp2mKarras),
-            ("dpm++ 2m", Sampler::DpmPp2mKarras),
-            ("k_dpmpp_2m_ka", Sampler::DpmPp2mKarras),
+            ("dpmpp_2m_karras", Sampler::DpmPp2m),
+            ("dpm++ 2m", Sampler::DpmPp2m),
+            ("DPM++ 2M Karras", Sampler::DpmPp2m),
+            ("k_dpmpp_2m_ka", Sampler::DpmPp2m),
+            ("k_dpm_2_a", Sampler::Dpm2A),
+            ("dpm_2_ancestral", Sampler::Dpm2A),
             ("ddim", Sampler::Ddim),
         ] {
             assert_eq!(alias.parse::<Sampler>().ok(), Some(sampler), "{alias}");
         }
-        let error = "heun".parse::<Sampler>().expect_err("unknown");
-        assert_eq!(error.to_string(), "no sampler is called `heun`");
-        assert_eq!(error.hint().as_deref(), Some("choose one of `Euler`, `Euler a`, `DPM++ 2M Karras`, `DDIM`"));
+        let error = "magic".parse::<Sampler>().expect_err("unknown");
+        assert_eq!(error.to_string(), "no sampler is called `magic`");
+        assert!(error.hint().is_some_and(|hint| hint.starts_with("choose one of `Euler`, `Euler a`, `DPM++ 2M`")));
+        assert!("euler_karras".parse::<Sampler>().is_err(), "a schedule is not swallowed");
+    }
+
+    #[test]
+    fn names_may_end_in_a_schedule() {
+        for (name, sampler, scheduler) in [
+            ("DPM++ 2M Karras", Sampler::DpmPp2m, Scheduler::Karras),
+            ("DPM++ 2M SGM Uniform", Sampler::DpmPp2m, Scheduler::SgmUniform),
+            ("Euler a Karras", Sampler::EulerA, Scheduler::Karras),
+            ("euler_karras", Sampler::Euler, Scheduler::Karras),
+            ("Euler Automatic", Sampler::Euler, Scheduler::Automatic),
+            ("Euler", Sampler::Euler, Scheduler::Automatic),
+            ("DPM++ 2S a Karras", Sampler::DpmPp2sA, Scheduler::Karras),
+            ("k_lms_ka", Sampler::Lms, Scheduler::Karras),
+            ("ddim ddim_uniform", Sampler::Ddim, Scheduler::DdimUniform),
+        ] {
+            assert_eq!(Sampler::with_scheduler(name).ok(), Some((sampler, scheduler)), "{name}");
+        }
+        for name in ["", "karras", "euler magic", "ä", "k"] {
+            assert!(Sampler::with_scheduler(name).is_err(), "{name:?}");
+        }
     }
 
     #[test]
     fn json_holds_the_name() {
         let json = serde_json::to_string(&Sampler::ALL).expect("json");
-        assert_eq!(json, r#"["Euler","Euler a","DPM++ 2M Karras","DDIM"]"#);
-        assert_eq!(serde_json::from_str::<[Sampler; 4]>(&json).expect("samplers"), Sampler::ALL);
+        assert!(json.starts_with(r#"["Euler","Euler a","DPM++ 2M""#), "{json}");
+        assert_eq!(serde_json::from_str::<Vec<Sampler>>(&json).expect("samplers"), Sampler::ALL);
+        // as version 0.1 wrote it
+        assert_eq!(serde_json::from_str::<Sampler>(r#""DPM++ 2M Karras""#).ok(), Some(Sampler::DpmPp2m));
     }
 }

@@ -25,6 +25,7 @@ impl Generate for Gradients {
             steps: 20,
             cfg_scale: 7.0,
             sampler: "Euler a".to_owned(),
+            scheduler: None,
             note: note.to_owned(),
             is_default,
         };
@@ -35,7 +36,11 @@ impl Generate for Gradients {
     }
 
     fn samplers(&self) -> Vec<String> {
-        ["Euler", "Euler a", "DPM++ 2M Karras", "DDIM"].map(str::to_owned).to_vec()
+        ["Euler", "Euler a", "DPM++ 2M", "DDIM"].map(str::to_owned).to_vec()
+    }
+
+    fn schedulers(&self) -> Vec<String> {
+        ["Automatic", "Karras"].map(str::to_owned).to_vec()
     }
 
     fn generate(

@@ -42,6 +42,7 @@ struct Status<'a> {
     version: &'a str,
     models: Vec<ModelCard>,
     samplers: Vec<String>,
+    schedulers: Vec<String>,
     queue: Line,
     limits: Limits,
     seal_level: Option<&'a str>,
@@ -152,6 +153,7 @@ impl Api {
                 version: &self.version,
                 models: self.generate.models(),
                 samplers: self.generate.samplers(),
+                schedulers: self.generate.schedulers(),
                 queue: self.queue.line(),
                 limits: Limits {
                     max_side: MAX_SIDE,
@@ -186,7 +188,7 @@ impl Api {
                 .hint("send the header `Content-Type: application/json`"));
         }
         let body = call.read_body(MAX_BODY)?;
-        let requests = read_order(&body, &self.generate.models(), &self.generate.samplers())?;
+        let requests = read_order(&body, &*self.generate)?;
         let count = requests.len();
         match self.queue.submit(requests) {
             Ok(jobs) => Ok(Reply::json(202, &Jobs { jobs })),

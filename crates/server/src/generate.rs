@@ -15,6 +15,21 @@ pub trait Generate: Send + Sync + 'static {
     /// The samplers' names, as people know them ("Euler a"); the first is the fallback.
     fn samplers(&self) -> Vec<String>;
 
+    /// The names of the ways to spread noise levels ("Karras"); the first leaves the choice to the sampler.
+    fn schedulers(&self) -> Vec<String>;
+
+    /// The sampler that a person calls `name`, as [`Generate::samplers`] spells it, and the scheduler if the name holds
+    /// one ("DPM++ 2M Karras").
+    fn read_sampler(&self, name: &str) -> Option<(String, Option<String>)> {
+        let known = self.samplers().into_iter().find(|known| known.eq_ignore_ascii_case(name))?;
+        Some((known, None))
+    }
+
+    /// The scheduler that a person calls `name`, as [`Generate::schedulers`] spells it.
+    fn read_scheduler(&self, name: &str) -> Option<String> {
+        self.schedulers().into_iter().find(|known| known.eq_ignore_ascii_case(name))
+    }
+
     /// Draws one picture.
     ///
     /// `progress` is called after every step; [`ControlFlow::Break`] means that nobody wants the
@@ -52,6 +67,9 @@ pub struct ModelCard {
     pub cfg_scale: f32,
     /// Recommended sampler.
     pub sampler: String,
+    /// Recommended scheduler; absent: the sampler's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<String>,
     /// One sentence on what the model is good for.
     pub note: String,
     /// Whether it is used when a request names no model.

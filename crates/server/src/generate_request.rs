@@ -44,6 +44,9 @@ pub struct GenerateRequest {
     pub seed: u64,
     /// The name of a known sampler.
     pub sampler: String,
+    /// The name of a known scheduler; absent: the sampler's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scheduler: Option<String>,
     /// Asked by the engine before it makes a preview.
     #[serde(skip)]
     pub previews: Previews,

@@ -28,6 +28,7 @@
 //! impl Generate for Nothing {
 //!     fn models(&self) -> Vec<ModelCard> { Vec::new() }
 //!     fn samplers(&self) -> Vec<String> { Vec::new() }
+//!     fn schedulers(&self) -> Vec<String> { Vec::new() }
 //!     fn generate(
 //!         &self,
 //!         _: &GenerateRequest,

@@ -8,10 +8,21 @@ use crate::api_error::ApiError;
 use crate::generate_request::{
     MAX_CFG_SCALE, MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE,
 };
-use crate::{GenerateRequest, ModelCard, Previews};
+use crate::{Generate, GenerateRequest, ModelCard, Previews};
 
-const FIELDS: [&str; 10] =
-    ["model", "prompt", "negative_prompt", "width", "height", "steps", "cfg_scale", "seed", "sampler", "count"];
+const FIELDS: [&str; 11] = [
+    "model",
+    "prompt",
+    "negative_prompt",
+    "width",
+    "height",
+    "steps",
+    "cfg_scale",
+    "seed",
+    "sampler",
+    "scheduler",
+    "count",
+];
 /// Most pictures of one order.
 const MAX_COUNT: u64 = 4;
 
@@ -19,11 +30,7 @@ const MAX_COUNT: u64 = 4;
 ///
 /// # Errors
 /// 400 with a code and a message that names the field, the value found and the bounds.
-pub(crate) fn read_order(
-    body: &[u8],
-    models: &[ModelCard],
-    samplers: &[String],
-) -> Result<Vec<GenerateRequest>, ApiError> {
+pub(crate) fn read_order(body: &[u8], generate: &dyn Generate) -> Result<Vec<GenerateRequest>, ApiError> {
     let value: Value =
         serde_json::from_slice(body).map_err(|error| bad("bad_json", format!("the body is not JSON: {error}")))?;
     let Value::Object(fields) = value else {
@@ -33,9 +40,11 @@ pub(crate) fn read_order(
         return Err(bad("unknown_field", format!("`{}` is not a setting", shown(unknown)))
             .hint(format!("known settings: {}", FIELDS.join(", "))));
     }
-    let card = model(&fields, models)?;
+    let models = generate.models();
+    let card = model(&fields, &models)?;
     let count = integer(&fields, "count", 1, MAX_COUNT)?.unwrap_or(1);
     let seed = seed(&fields, count)?;
+    let (sampler, scheduler) = sampler(&fields, generate, card)?;
     let first = GenerateRequest {
         prompt: text(&fields, "prompt")?
             .ok_or_else(|| bad("missing_field", "`prompt` is missing").hint("say what the picture shows"))?,
@@ -45,7 +54,8 @@ pub(crate) fn read_order(
         steps: narrow(integer(&fields, "steps", 1, u64::from(MAX_STEPS))?, card.steps),
         cfg_scale: scale(&fields, card.cfg_scale)?,
         seed,
-        sampler: sampler(&fields, samplers, &card.sampler)?,
+        sampler,
+        scheduler,
         model: card.id.clone(),
         previews: Previews::default(),
     };
@@ -161,12 +171,31 @@ fn model<'a>(fields: &Map<String, Value>, models: &'a [ModelCard]) -> Result<&'a
     }
 }
 
-fn sampler(fields: &Map<String, Value>, samplers: &[String], otherwise: &str) -> Result<String, ApiError> {
-    let Some(name) = text(fields, "sampler")? else { return Ok(otherwise.to_owned()) };
-    samplers.iter().find(|known| known.eq_ignore_ascii_case(&name)).cloned().ok_or_else(|| {
-        bad("unknown_sampler", format!("the sampler `{}` is not known here", shown(&name)))
-            .hint(format!("known: {}", samplers.join(", ")))
-    })
+/// The sampler and, unless it is the sampler's own, the scheduler.
+fn sampler(
+    fields: &Map<String, Value>,
+    generate: &dyn Generate,
+    card: &ModelCard,
+) -> Result<(String, Option<String>), ApiError> {
+    let unknown = |code, kind, name: &str, known: Vec<String>| {
+        bad(code, format!("the {kind} `{}` is not known here", shown(name)))
+            .hint(format!("known: {}", known.join(", ")))
+    };
+    let (sampler, own) = match text(fields, "sampler")? {
+        None => (card.sampler.clone(), card.scheduler.clone()),
+        Some(name) => generate
+            .read_sampler(&name)
+            .ok_or_else(|| unknown("unknown_sampler", "sampler", &name, generate.samplers()))?,
+    };
+    let scheduler = match text(fields, "scheduler")? {
+        None => own,
+        Some(name) => Some(
+            generate
+                .read_scheduler(&name)
+                .ok_or_else(|| unknown("unknown_scheduler", "scheduler", &name, generate.schedulers()))?,
+        ),
+    };
+    Ok((sampler, scheduler))
 }
 
 #[cfg(test)]
@@ -184,13 +213,46 @@ mod tests {
             steps: 20,
             cfg_scale: 7.1,
             sampler: "Euler".into(),
+            scheduler: None,
             note: String::new(),
             is_default: true,
         }
     }
 
+    struct Known(Vec<ModelCard>);
+
+    impl Generate for Known {
+        fn models(&self) -> Vec<ModelCard> {
+            self.0.clone()
+        }
+
+        fn samplers(&self) -> Vec<String> {
+            vec!["Euler".into(), "Euler a".into()]
+        }
+
+        fn schedulers(&self) -> Vec<String> {
+            vec!["Automatic".into(), "Karras".into()]
+        }
+
+        fn read_sampler(&self, name: &str) -> Option<(String, Option<String>)> {
+            let (sampler, scheduler) = match name.strip_suffix(" Karras") {
+                Some(sampler) => (sampler, Some("Karras".to_owned())),
+                None => (name, None),
+            };
+            Some((self.samplers().into_iter().find(|known| known.eq_ignore_ascii_case(sampler))?, scheduler))
+        }
+
+        fn generate(
+            &self,
+            _: &GenerateRequest,
+            _: &mut dyn FnMut(crate::Progress) -> std::ops::ControlFlow<()>,
+        ) -> Result<crate::Generated, crate::GenerateError> {
+            Err(crate::GenerateError::Cancelled)
+        }
+    }
+
     fn read(body: &str) -> Result<Vec<GenerateRequest>, ApiError> {
-        read_order(body.as_bytes(), &[card()], &["Euler".into(), "Euler a".into()])
+        read_order(body.as_bytes(), &Known(vec![card()]))
     }
 
     fn refusal(body: &str) -> (u16, &'static str, String) {
@@ -215,6 +277,16 @@ mod tests {
         let order = read(r#"{"prompt":"","seed":7,"count":3,"sampler":"euler A","steps":null}"#).expect("reads");
         assert_eq!(order.iter().map(|request| request.seed).collect::<Vec<_>>(), [7, 8, 9]);
         assert_eq!(order[0].sampler, "Euler a");
+    }
+
+    #[test]
+    fn schedulers_are_read_from_their_field_or_the_samplers_name() {
+        let chosen = |body: &str| read(body).map(|order| (order[0].sampler.clone(), order[0].scheduler.clone()));
+        let karras = || Ok(("Euler a".to_owned(), Some("Karras".to_owned())));
+        assert_eq!(chosen(r#"{"prompt":"","sampler":"Euler a","scheduler":"karras"}"#).map_err(|e| e.status), karras());
+        assert_eq!(chosen(r#"{"prompt":"","sampler":"Euler a Karras"}"#).map_err(|e| e.status), karras());
+        let plain = chosen(r#"{"prompt":"","sampler":"Euler a"}"#).map_err(|e| e.status);
+        assert_eq!(plain, Ok(("Euler a".to_owned(), None)));
     }
 
     #[test]
@@ -248,6 +320,7 @@ mod tests {
             (r#"{"prompt":"","count":5}"#, "out_of_range", "`count` is 5"),
             (r#"{"prompt":"","model":"sdxl"}"#, "unknown_model", "`sdxl`"),
             (r#"{"prompt":"","sampler":"Heun"}"#, "unknown_sampler", "`Heun`"),
+            (r#"{"prompt":"","scheduler":"Beta"}"#, "unknown_scheduler", "`Beta`"),
         ] {
             let (status, found, message) = refusal(body);
             assert_eq!((status, found), (400, code), "{body}: {message}");
@@ -255,6 +328,6 @@ mod tests {
         }
         let long = format!(r#"{{"prompt":"{}"}}"#, "é".repeat(MAX_PROMPT_CHARS + 1));
         assert_eq!(refusal(&long).1, "too_long");
-        assert_eq!(read_order(br#"{"prompt":""}"#, &[], &[]).expect_err("no model").status, 503);
+        assert_eq!(read_order(br#"{"prompt":""}"#, &Known(Vec::new())).expect_err("no model").status, 503);
     }
 }

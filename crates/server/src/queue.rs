@@ -234,6 +234,7 @@ mod tests {
             cfg_scale: 7.0,
             seed,
             sampler: "Euler".into(),
+            scheduler: None,
             previews: Previews::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! What each entry means, in AUTOMATIC1111's order: one line a setting, for writing and for reading.
 
 use super::{Recipe, UsedFile};
-use crate::Sampler;
+use crate::{Sampler, Scheduler};
 
 /// An entry that means something to the engine.
 pub(super) struct Field {
@@ -26,19 +26,25 @@ pub(super) const FIELDS: &[Field] = &[
     Field {
         key: "Sampler",
         aliases: &[],
-        write: |recipe| Some(recipe.settings.sampler.infotext_names().0.to_owned()),
-        read: |recipe, value| set(&mut recipe.settings.sampler, value),
+        write: |recipe| Some(recipe.settings.sampler.to_string()),
+        read: |recipe, value| {
+            (recipe.settings.sampler, recipe.settings.sampling.scheduler) = Sampler::with_scheduler(value).ok()?;
+            Some(())
+        },
     },
     Field {
         key: "Schedule type",
         aliases: &["Scheduler"],
-        write: |recipe| Some(recipe.settings.sampler.infotext_names().1.to_owned()),
+        // the sampler's own is named, as before AUTOMATIC1111 knew "Automatic", unless it is the usual one
+        write: |recipe| match (recipe.settings.sampling.scheduler, recipe.settings.sampler.automatic()) {
+            (Scheduler::Automatic, Scheduler::Normal) => Some(Scheduler::Automatic.to_string()),
+            (Scheduler::Automatic, own) => Some(own.to_string()),
+            (chosen, _) => Some(chosen.to_string()),
+        },
         read: |recipe, value| {
-            let (sampler, schedule) = recipe.settings.sampler.infotext_names();
-            if value.eq_ignore_ascii_case(schedule) {
-                return Some(());
-            }
-            set::<Sampler>(&mut recipe.settings.sampler, &format!("{sampler} {value}"))
+            let scheduler: Scheduler = value.parse().ok()?;
+            let own = scheduler == recipe.settings.sampler.automatic();
+            replace(&mut recipe.settings.sampling.scheduler, if own { Scheduler::Automatic } else { scheduler })
         },
     },
     Field {

@@ -120,10 +120,7 @@ mod tests {
         let old = understood(
             "a\nSteps: 30, Sampler: DPM++ 2M Karras, CFG scale: 6.5, Seed: 965400086, Size: 512x512, Model hash: 45dee52b",
         );
-        assert_eq!(
-            (old.settings.steps, old.settings.sampler, old.settings.seed),
-            (30, Sampler::DpmPp2mKarras, 965_400_086)
-        );
+        assert_eq!((old.settings.steps, old.settings.sampler, old.settings.seed), (30, Sampler::DpmPp2m, 965_400_086));
         assert_eq!(
             (old.files.model.hash.as_str(), old.files.model.name.as_str(), old.other.len()),
             ("45dee52b", "", 0)

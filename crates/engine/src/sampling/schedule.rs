@@ -1,53 +1,72 @@
-/// How much noise belongs to which timestep in Stable Diffusion 1.x: 1000 steps, betas from 0.00085 to 0.012, linear
-/// in their square roots.
+use crate::Prediction;
+
+/// How much noise belongs to which of a model's 1000 timesteps, and what the model predicts there.
+///
+/// Stable Diffusion 1.x, 2.x and XL share one table: betas from 0.00085 to 0.012, linear in their square roots.
 pub(crate) struct Schedule {
-    /// The part of the signal left at each timestep, `alphas_cumprod`.
-    signal: Vec<f32>,
-    /// `ln(sigma)` at each timestep, with `sigma = sqrt((1 - signal) / signal)`.
+    /// The noise level at each timestep, `sqrt((1 - signal) / signal)` with the part of the signal left, `alphas_cumprod`.
+    sigmas: Vec<f32>,
     log_sigmas: Vec<f32>,
+    prediction: Prediction,
+    tuned: &'static [f64],
 }
 
 impl Schedule {
-    const STEPS: usize = 1000;
+    pub(super) const STEPS: usize = 1000;
+    /// Levels for ten steps that Sabour et al. 2024 ("Align Your Steps") found for Stable Diffusion 1.5 and XL.
+    const TUNED: [f64; 11] = [14.615, 6.475, 3.861, 2.697, 1.886, 1.396, 0.963, 0.652, 0.399, 0.152, 0.029];
+    const TUNED_XL: [f64; 11] = [14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029];
 
-    pub(crate) fn stable_diffusion() -> Self {
+    /// Stable Diffusion's table; `zero_snr` rescales it so that nothing of the signal is left at the last timestep
+    /// (Lin et al. 2024), for models trained that way. That level would be infinite; it is 4519, as in AUTOMATIC1111 and
+    /// ComfyUI.
+    pub(crate) fn stable_diffusion(prediction: Prediction, zero_snr: bool) -> Self {
         let (first, last) = (0.00085_f64.sqrt(), 0.012_f64.sqrt());
         let mut product = 1.0;
-        let signal: Vec<f32> = (0..Self::STEPS)
+        let mut signals: Vec<f64> = (0..Self::STEPS)
             .map(|i| {
                 let root = first + (last - first) * i as f64 / (Self::STEPS - 1) as f64;
                 product *= 1.0 - root * root;
-                product as f32
+                product
             })
             .collect();
-        let log_sigmas = signal.iter().map(|&signal| ((1.0 - signal) / signal).sqrt().ln()).collect();
-        Self { signal, log_sigmas }
+        if zero_snr {
+            const LAST: f64 = 4.897_345_189_085_343_5e-8;
+            let (first, last) = (signals[0].sqrt(), signals[Self::STEPS - 1].sqrt());
+            for signal in &mut signals {
+                *signal = ((signal.sqrt() - last) * (first / (first - last))).powi(2);
+            }
+            signals[Self::STEPS - 1] = LAST;
+        }
+        let sigma = |&signal: &f64| ((1.0 - signal as f32) / signal as f32).sqrt();
+        let sigmas: Vec<f32> = signals.iter().map(sigma).collect();
+        let log_sigmas = sigmas.iter().map(|sigma| sigma.ln()).collect();
+        Self { sigmas, log_sigmas, prediction, tuned: &Self::TUNED }
     }
 
-    /// The part of the signal left at `timestep`.
-    pub(super) fn signal(&self, timestep: usize) -> f32 {
-        self.signal[timestep]
+    /// The same for Stable Diffusion XL, which differs only in its tuned levels.
+    #[cfg(test)]
+    pub(crate) fn xl(self) -> Self {
+        Self { tuned: &Self::TUNED_XL, ..self }
     }
 
-    /// Noise levels for `steps` steps at timesteps evenly spread from 999 to 0, then 0 (k-diffusion's `get_sigmas`).
-    pub(crate) fn sigmas(&self, steps: usize) -> Vec<f32> {
-        let last = (Self::STEPS - 1) as f64;
-        let timesteps = (0..steps).map(|i| if steps == 1 { last } else { last - last * i as f64 / (steps - 1) as f64 });
-        timesteps.map(|timestep| self.sigma(timestep)).chain([0.0]).collect()
+    /// Levels for ten steps, found by experiment.
+    pub(super) fn tuned(&self) -> &[f64] {
+        self.tuned
     }
 
-    /// Noise levels for `steps` steps on the schedule of Karras et al. 2022 (rho = 7) between the model's smallest and
-    /// largest, then 0.
-    pub(crate) fn karras_sigmas(&self, steps: usize) -> Vec<f32> {
-        const RHO: f64 = 7.0;
-        let root = |timestep: usize| f64::from(self.log_sigmas[timestep]).exp().powf(1.0 / RHO);
-        let (largest, smallest) = (root(Self::STEPS - 1), root(0));
-        let ramp = (0..steps).map(|i| if steps == 1 { 0.0 } else { i as f64 / (steps - 1) as f64 });
-        ramp.map(|at| (largest + at * (smallest - largest)).powf(RHO) as f32).chain([0.0]).collect()
+    pub(super) fn prediction(&self) -> Prediction {
+        self.prediction
+    }
+
+    /// The noise level at each timestep.
+    pub(super) fn sigmas(&self) -> &[f32] {
+        &self.sigmas
     }
 
     /// The noise level at a fractional timestep, interpolated in its logarithm.
-    fn sigma(&self, timestep: f64) -> f32 {
+    pub(super) fn sigma(&self, timestep: f64) -> f32 {
+        let timestep = timestep.clamp(0.0, (Self::STEPS - 1) as f64);
         let low = timestep.floor();
         let part = timestep - low;
         let (low, high) = (low as usize, timestep.ceil() as usize);
@@ -69,31 +88,17 @@ impl Schedule {
 mod tests {
     use super::*;
 
-    /// Values of k-diffusion's `get_sigmas(5)` and `get_sigmas_karras(5, ..)` for Stable Diffusion 1.x.
-    #[test]
-    fn levels_equal_k_diffusion() {
-        let schedule = Schedule::stable_diffusion();
-        close(&schedule.sigmas(5), &[14.614_643, 4.086_081, 1.615_580_3, 0.695_149_6, 0.029_167_537, 0.0]);
-        close(&schedule.karras_sigmas(5), &[14.614_643, 4.796_544, 1.274_105, 0.247_951_75, 0.029_167_539, 0.0]);
-        assert_eq!(schedule.sigmas(1).len(), 2);
-        assert_eq!(schedule.karras_sigmas(1), schedule.sigmas(1));
-    }
-
     #[test]
     fn timesteps_are_the_inverse_of_levels() {
-        let schedule = Schedule::stable_diffusion();
-        for timestep in [0.0, 0.25, 1.0, 500.5, 998.9, 999.0] {
-            let found = schedule.timestep(schedule.sigma(timestep));
-            assert!((f64::from(found) - timestep).abs() < 0.01, "{timestep} came back as {found}");
-        }
-        assert_eq!(schedule.timestep(100.0), 999.0);
-        assert_eq!(schedule.timestep(0.001), 0.0);
-    }
-
-    fn close(found: &[f32], expected: &[f32]) {
-        assert_eq!(found.len(), expected.len());
-        for (f, e) in found.iter().zip(expected) {
-            assert!((f - e).abs() <= 1e-6 * e.abs(), "{found:?} is not {expected:?}");
+        for zero_snr in [false, true] {
+            let schedule = Schedule::stable_diffusion(Prediction::Velocity, zero_snr);
+            for timestep in [0.0, 0.25, 1.0, 500.5, 998.9, 999.0] {
+                let found = schedule.timestep(schedule.sigma(timestep));
+                assert!((f64::from(found) - timestep).abs() < 0.01, "{timestep} came back as {found}");
+            }
+            assert_eq!(schedule.timestep(10_000.0), 999.0);
+            assert_eq!(schedule.timestep(0.001), 0.0);
+            assert!(schedule.sigmas().windows(2).all(|pair| pair[0] < pair[1]));
         }
     }
 }

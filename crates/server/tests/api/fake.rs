@@ -32,6 +32,7 @@ impl Generate for Fake {
             steps: 4,
             cfg_scale: 7.1,
             sampler: "Euler".into(),
+            scheduler: None,
             note: "Draws grey squares.".into(),
             is_default: true,
         }]
@@ -39,6 +40,10 @@ impl Generate for Fake {
 
     fn samplers(&self) -> Vec<String> {
         vec!["Euler".into(), "Euler a".into()]
+    }
+
+    fn schedulers(&self) -> Vec<String> {
+        vec!["Automatic".into(), "Karras".into()]
     }
 
     fn generate(

@@ -58,6 +58,7 @@ fn the_page_learns_what_the_program_knows() {
     let status = running.get("/api/v1/status").json();
     assert_eq!(status["seal_level"], "S2");
     assert_eq!(status["samplers"], json!(["Euler", "Euler a"]));
+    assert_eq!(status["schedulers"], json!(["Automatic", "Karras"]));
     assert_eq!(status["limits"], json!({"max_side": 2048, "side_multiple": 8, "min_side": 64, "max_steps": 150}));
     assert_eq!(status["models"][0]["id"], "grey");
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
