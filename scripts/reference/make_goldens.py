@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 
 import autoencoder
 import models
+import prompt_goldens
 import pictures
 import sampling
 import tokens
@@ -52,6 +53,12 @@ def token_ids():
         rows = [{"prompt": p, "clip": clip(p), "spark": spark(p)} for p in tokens.PROMPTS]
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (GOLDEN / "tokens.json").write_text(f"[\n{lines}\n]\n", encoding="utf-8")
+
+
+def prompts():
+    with tempfile.TemporaryDirectory() as folder:
+        tokens.clip(pathlib.Path(folder))
+        prompt_goldens.write(GOLDEN / "prompts.json", tokens.words(pathlib.Path(folder)), 49406, 49407, 267)
 
 
 def spark():
@@ -104,6 +111,7 @@ if __name__ == "__main__":
     with torch.no_grad():
         random()
         token_ids()
+        prompts()
         spark()
         tiny()
         vae()

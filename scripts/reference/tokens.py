@@ -41,6 +41,12 @@ def clip(folder):
     return lambda prompt: tokenizer(prompt, padding="max_length", max_length=77, truncation=True).input_ids
 
 
+def words(folder):
+    """CLIP's ids without start, end and padding; `clip` has filled the folder."""
+    tokenizer = CLIPTokenizer.from_pretrained(folder, local_files_only=True)
+    return lambda text: tokenizer(text, add_special_tokens=False).input_ids
+
+
 def spark(folder):
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     end = tokenizer.token_to_id("<|endoftext|>")

@@ -135,6 +135,14 @@ pub enum EngineError {
         /// What would fit.
         expected: String,
     },
+    /// A sound file that is no textual inversion.
+    #[error("`{file}` is not an embedding: {reason}")]
+    NotAnEmbedding {
+        /// The file.
+        file: String,
+        /// What it has instead.
+        reason: String,
+    },
     /// The text encoder was made for a vocabulary that is not built in.
     #[error("`{file}` has a vocabulary of {rows} tokens; the built-in tokenizers have {known}")]
     UnknownVocabulary {
@@ -229,6 +237,7 @@ impl EngineError {
             Self::UnfitTensor { .. } | Self::Compute(_) => {
                 "use an unmodified Stable Diffusion 1.x checkpoint in the single-file layout".to_owned()
             }
+            Self::NotAnEmbedding { .. } => "take its name out of the prompt, or the file out of its folder".to_owned(),
             Self::UnknownVocabulary { .. } => "use a checkpoint with CLIP's original text encoder".to_owned(),
             Self::NotALora { .. } => "name a LoRA, LoCon, DoRA, LoHa or LoKr file".to_owned(),
             Self::LoraFamily { .. } | Self::LoraKeys { .. } => {

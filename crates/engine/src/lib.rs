@@ -25,6 +25,9 @@
 //! ```
 
 pub mod checkpoint;
+mod conditioning;
+mod embedding;
+mod embeddings;
 mod error;
 mod generate_settings;
 pub mod image_ops;
@@ -41,6 +44,8 @@ mod picture;
 mod picture_file;
 mod prediction;
 mod preview;
+pub mod prompt;
+mod prompt_reader;
 mod random;
 mod sampler;
 mod sampling;
@@ -48,10 +53,13 @@ mod sampling_settings;
 mod scheduler;
 mod step;
 mod text_encoder;
+mod text_settings;
 mod tokenizer;
 mod unet;
 mod vae;
+mod weighting;
 
+pub use conditioning::Conditioning;
 pub use error::EngineError;
 pub use generate_settings::GenerateSettings;
 pub use infotext::{Infotext, Recipe, UsedFile, UsedFiles};
@@ -69,3 +77,4 @@ pub use sampler::Sampler;
 pub use sampling_settings::SamplingSettings;
 pub use scheduler::Scheduler;
 pub use step::Step;
+pub use text_settings::{Emphasis, TextSettings};

@@ -1,6 +1,13 @@
 //! Prompts to token ids, with everything built in.
 
+mod chunk;
 mod clip;
+mod comfy_chunks;
+mod webui_chunks;
+
+pub(crate) use chunk::{Chunk, ChunkKey, Vectors};
+pub(crate) use comfy_chunks::comfy_chunks;
+pub(crate) use webui_chunks::webui_chunks;
 
 use tokenizers::Tokenizer as Inner;
 
@@ -8,12 +15,15 @@ use crate::EngineError;
 
 /// Positions of the text encoder: start, up to 75 tokens, end, padding.
 pub(crate) const LENGTH: usize = 77;
+/// Positions between start and end.
+pub(crate) const WORDS: usize = LENGTH - 2;
 
 /// A byte-pair tokenizer in CLIP's manner: lower-cased words, `</w>` at their ends.
 pub(crate) struct Tokenizer {
     inner: Inner,
     start: u32,
     end: u32,
+    comma: Option<u32>,
 }
 
 impl Tokenizer {
@@ -35,15 +45,34 @@ impl Tokenizer {
             }
         };
         let inner = inner.map_err(|error| EngineError::Tokenizer(error.to_string()))?;
-        Ok(Self { inner, start: vocabulary as u32 - 2, end: vocabulary as u32 - 1 })
+        let comma = inner.token_to_id(",</w>");
+        Ok(Self { inner, start: vocabulary as u32 - 2, end: vocabulary as u32 - 1, comma })
+    }
+
+    /// The ids of a text's words, however many: no start, no end, no padding.
+    pub(crate) fn words(&self, text: &str) -> Result<Vec<u32>, EngineError> {
+        let encoding =
+            self.inner.encode_fast(text, false).map_err(|error| EngineError::Tokenizer(error.to_string()))?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    pub(crate) fn start(&self) -> u32 {
+        self.start
+    }
+
+    pub(crate) fn end(&self) -> u32 {
+        self.end
+    }
+
+    /// The id of a comma with a space after it.
+    pub(crate) fn comma(&self) -> Option<u32> {
+        self.comma
     }
 
     /// Exactly 77 ids: start, the first 75 tokens of the prompt, end, and end again as padding.
     pub(crate) fn encode(&self, prompt: &str) -> Result<Vec<u32>, EngineError> {
-        let encoding =
-            self.inner.encode_fast(prompt, false).map_err(|error| EngineError::Tokenizer(error.to_string()))?;
         let mut ids = vec![self.start];
-        ids.extend(encoding.get_ids().iter().take(LENGTH - 2));
+        ids.extend(self.words(prompt)?.iter().take(WORDS));
         ids.resize(LENGTH, self.end);
         Ok(ids)
     }

@@ -3,6 +3,7 @@
 
 mod hostile;
 mod pictures;
+mod prompts;
 mod random;
 mod spark;
 mod support;
