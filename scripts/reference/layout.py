@@ -38,6 +38,8 @@ def unet_name(name, config):
     root = "model.diffusion_model."
     if parts[0] == "time_embedding":
         return f"{root}time_embed.{0 if parts[1] == 'linear_1' else 2}.{parts[2]}"
+    if parts[0] == "add_embedding":
+        return f"{root}label_emb.0.{0 if parts[1] == 'linear_1' else 2}.{parts[2]}"
     single = {"conv_in": "input_blocks.0.0", "conv_norm_out": "out.0", "conv_out": "out.2"}
     if parts[0] in single:
         return f"{root}{single[parts[0]]}.{parts[1]}"

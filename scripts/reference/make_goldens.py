@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 import autoencoder
+import families
 import models
 import prompt_goldens
 import pictures
@@ -105,6 +106,16 @@ def vae():
     write("vae", autoencoder.encoder({"tiny": small, "spark": models.spark(SPARK)[1]}))
 
 
+def other_families():
+    unet, vae, clip = models.tiny()
+    models.fill_procedurally(unet, vae, clip)
+    for name, (made, golden) in families.goldens(vae).items():
+        if made is not None:
+            lines = [f"{name} {','.join(map(str, tensor.shape))}" for name, tensor in sorted(made.items())]
+            (GOLDEN / f"{name}.tensors.txt").write_text("\n".join(lines) + "\n")
+        write(name, golden)
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -115,4 +126,5 @@ if __name__ == "__main__":
         spark()
         tiny()
         vae()
+        other_families()
         write("pictures", pictures.goldens())

@@ -40,11 +40,11 @@ def spark(folder):
     return unet, vae, clip
 
 
-def stable_diffusion_15(channels, vae_channels, width, layers):
+def stable_diffusion_15(channels, vae_channels, width, layers, inputs=4):
     """An untrained model with the structure of Stable Diffusion 1.5."""
     unet = UNet2DConditionModel(
         sample_size=64,
-        in_channels=4,
+        in_channels=inputs,
         out_channels=4,
         layers_per_block=2,
         norm_num_groups=32,

@@ -17,9 +17,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let model = engine::Model::open(&folder.join("sd15.safetensors"))?;
     eprintln!("loaded in {:.1?}: {:?}", start.elapsed(), model.info());
-    compare(&expected, "context", &model.encode(&["a photo of an astronaut riding a horse"])?)?;
+    compare(&expected, "context", &model.encode(&["a photo of an astronaut riding a horse"], 1)?.0)?;
     let noise = &expected["noise"];
-    compare(&expected, "unet", &model.predict_noise(noise, 981.0, &expected["context"])?)?;
+    compare(&expected, "unet", &model.predict_noise(noise, 981.0, &expected["context"], None)?)?;
     let corner = noise.narrow(2, 0, 16)?.narrow(3, 0, 16)?;
     compare(&expected, "picture", &model.decode_latent(&corner)?)?;
     for side in [256, 512] {

@@ -1,6 +1,6 @@
 use std::io;
 
-use crate::checkpoint::Family;
+use crate::checkpoint::{Family, Part};
 
 /// Why the engine could not do what it was asked.
 ///
@@ -74,6 +74,22 @@ pub enum EngineError {
         file: String,
         /// What it is.
         family: Family,
+    },
+    /// A sound file whose weights are stored in a form that the engine does not compute with.
+    #[error("`{file}` is quantized ({kind}); only F16, BF16, F32 and F64 weights are read")]
+    Quantized {
+        /// The file.
+        file: String,
+        /// How.
+        kind: &'static str,
+    },
+    /// A sound file with a part of a model only.
+    #[error("`{file}` has no {part}")]
+    MissingPart {
+        /// The file.
+        file: String,
+        /// What it lacks.
+        part: Part,
     },
     /// A tensor that the model needs is not in the file.
     #[error("`{file}` lacks the tensor `{tensor}`")]
@@ -230,12 +246,19 @@ impl EngineError {
             Self::BrokenHeader { .. } => {
                 "get the file again from a source that you trust and compare its SHA-256".to_owned()
             }
-            Self::UnsupportedFamily { .. } => "use a Stable Diffusion 1.x checkpoint".to_owned(),
+            Self::UnsupportedFamily { .. } => "use a Stable Diffusion 1.x, 2.x or XL checkpoint".to_owned(),
+            Self::Quantized { .. } => "get the F16 or BF16 version of the same model".to_owned(),
+            Self::MissingPart { part: Part::Vae, .. } => {
+                "name a VAE file besides, or use the full single-file checkpoint".to_owned()
+            }
+            Self::MissingPart { .. } => {
+                "use the full single-file checkpoint: UNet, VAE and text encoder in one file".to_owned()
+            }
             Self::MissingTensor { .. } => {
                 "use the full single-file checkpoint: UNet, VAE and text encoder in one file".to_owned()
             }
             Self::UnfitTensor { .. } | Self::Compute(_) => {
-                "use an unmodified Stable Diffusion 1.x checkpoint in the single-file layout".to_owned()
+                "use an unmodified Stable Diffusion checkpoint in the single-file layout".to_owned()
             }
             Self::NotAnEmbedding { .. } => "take its name out of the prompt, or the file out of its folder".to_owned(),
             Self::UnknownVocabulary { .. } => "use a checkpoint with CLIP's original text encoder".to_owned(),

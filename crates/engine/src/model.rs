@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
-use crate::checkpoint::{Family, Patches, Weights};
+use crate::checkpoint::{Family, Part, Patches, Training, Weights};
 use crate::sampling::{Denoise, Plan, Schedule, sample};
 use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
-use crate::unet::UNet;
+use crate::unet::{UNet, label, label_width};
 use crate::vae::{LATENT_CHANNELS, Vae};
-use crate::{EngineError, GenerateSettings, ModelInfo, OpenOptions, Picture, Prediction, Step, TorchGenerator};
+use crate::{EngineError, GenerateSettings, ModelInfo, OpenOptions, Picture, Step, TorchGenerator};
 
-/// A loaded Stable Diffusion 1.x model. It can be shared between threads; each generation uses all of rayon's.
+/// A loaded Stable Diffusion model: 1.x, 2.x, XL or XL's refiner. It can be shared between threads; each generation
+/// uses all of rayon's.
 ///
 /// Weights stay in the mapped file and are widened to f32 when they are first used: 4.3 GB for Stable Diffusion 1.5,
 /// 35 MB for spark. Where that takes more than two thirds of the free memory, what does not fit is widened anew at each
@@ -20,8 +21,9 @@ use crate::{EngineError, GenerateSettings, ModelInfo, OpenOptions, Picture, Pred
 pub struct Model {
     weights: Weights,
     info: ModelInfo,
+    family: Family,
     tokenizer: Tokenizer,
-    text_encoder: TextEncoder,
+    text_encoders: Vec<TextEncoder>,
     unet: UNet,
     vae: Vae,
 }
@@ -45,7 +47,7 @@ impl Model {
         if let Some(memory) = options.memory {
             weights.set_limit(memory);
         }
-        Self::load(weights, stem)
+        Self::load(weights, stem, options)
     }
 
     /// Loads a checkpoint that is part of the program; `name` stands for it in errors.
@@ -53,22 +55,40 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self, EngineError> {
-        Self::load(Weights::from_static(name, bytes)?, name.to_owned())
+        Self::load(Weights::from_static(name, bytes)?, name.to_owned(), &OpenOptions::default())
     }
 
-    fn load(weights: Weights, name: String) -> Result<Self, EngineError> {
+    fn load(weights: Weights, name: String, options: &OpenOptions) -> Result<Self, EngineError> {
         let family = Family::of(weights.header());
         if !family.is_supported() {
             return Err(EngineError::UnsupportedFamily { file: weights.file().to_owned(), family });
         }
-        let text_encoder = TextEncoder::load(&weights)?;
-        let (vocabulary, width) = (text_encoder.vocabulary(), text_encoder.width());
+        let text_encoders = TextEncoder::load_all(&weights, family)?;
+        let vocabulary = text_encoders.first().map_or(0, TextEncoder::vocabulary);
+        let width = text_encoders.iter().map(TextEncoder::width).sum();
+        let unet = UNet::load(&weights, family, width)?;
+        let pooled = text_encoders.iter().find_map(TextEncoder::pooled_width).unwrap_or(0);
+        let numbers = if family == Family::SdxlRefiner { 5 } else { 6 };
+        if unet.label_width().is_some_and(|width| width != label_width(pooled, numbers)) {
+            let expected = format!("a layer with {} inputs", label_width(pooled, numbers));
+            return Err(weights.scope("model.diffusion_model").unfit("label_emb.0.0.weight", &expected));
+        }
+        let found = Training::of(&weights, family, unet.inputs())?;
+        let training = Training {
+            prediction: options.prediction.unwrap_or(found.prediction),
+            zero_snr: options.zero_snr.unwrap_or(found.zero_snr),
+        };
+        let stage = weights.scope("first_stage_model");
+        if !stage.contains("decoder.conv_in.weight") && !stage.contains("post_quant_conv.weight") {
+            return Err(EngineError::MissingPart { file: weights.file().to_owned(), part: Part::Vae });
+        }
         Ok(Self {
+            family,
             tokenizer: Tokenizer::for_vocabulary(vocabulary, weights.file())?,
-            text_encoder,
-            unet: UNet::load(&weights, width)?,
-            vae: Vae::load(&weights.scope("first_stage_model"), 0.18215)?,
-            info: ModelInfo::of(&weights, name, vocabulary, width),
+            vae: Vae::load(&stage, family.latent_scale())?,
+            info: ModelInfo::of(&weights, name, family, (vocabulary, width), unet.inputs(), training),
+            text_encoders,
+            unet,
             weights,
         })
     }
@@ -140,10 +160,17 @@ impl Model {
         if settings.cfg_scale > 1.0 {
             prompts.push(&settings.negative_prompt);
         }
-        let context = self.encode(&prompts)?;
+        let (context, pooled) = self.encode(&prompts, 1)?;
+        let mut labels = Vec::new();
+        for (i, negative) in [false, true].into_iter().take(prompts.len()).enumerate() {
+            let pooled = pooled.as_ref().map(|pooled| pooled.narrow(0, i, 1)).transpose()?;
+            labels.extend(self.label(pooled.as_ref(), &self.sizes(settings.width, settings.height, negative))?);
+        }
+        let label = if labels.is_empty() { None } else { Some(Tensor::cat(&labels, 0)?) };
         let cfg_scale = settings.cfg_scale;
-        let mut run = Run { model: self, context, cfg_scale, size, generator, on_step };
-        let schedule = Schedule::stable_diffusion(Prediction::Epsilon, false);
+        let mut run = Run { model: self, context, label, cfg_scale, size, generator, on_step };
+        let schedule = Schedule::stable_diffusion(self.info.prediction, self.info.zero_snr);
+        let schedule = if self.family.is_xl() { schedule.xl() } else { schedule };
         let plan = Plan::new(&schedule, settings.sampler, &settings.sampling, settings.steps as usize);
         sample(&plan, plan.start(&noise, None), &mut run)
     }
@@ -156,30 +183,85 @@ impl Model {
         self.tokenizer.encode(prompt)
     }
 
-    /// The text encoder's output for each prompt.
+    /// The text encoders' output for each prompt, side by side, and the summary that Stable Diffusion XL wants besides.
+    /// `clip_skip` counts layers from the end: 1 is the last; 2.x and XL start at 2 in any case.
     ///
     /// # Shapes
-    /// - result: `[prompts, 77, context width]`
+    /// - result: `[prompts, 77, context width]`; the summary `[prompts, summary width]`
     ///
     /// # Errors
     /// When the model's parts do not fit each other.
-    pub fn encode(&self, prompts: &[&str]) -> Result<Tensor, EngineError> {
+    pub fn encode(&self, prompts: &[&str], clip_skip: u32) -> Result<(Tensor, Option<Tensor>), EngineError> {
         let ids = prompts.iter().map(|prompt| self.tokenizer.encode(prompt)).collect::<Result<Vec<_>, _>>()?;
-        self.weights.focus("cond_stage_model.");
-        Ok(self.text_encoder.encode(&ids)?)
+        self.focus_text();
+        let mut hidden = Vec::new();
+        let mut pooled = None;
+        for encoder in &self.text_encoders {
+            let ids: Vec<Vec<u32>> = ids.iter().map(|ids| encoder.padded(ids)).collect();
+            let encoded = encoder.encode_embedded(&encoder.embed(&ids)?, &ids, clip_skip)?;
+            hidden.push(encoded.hidden);
+            pooled = encoded.pooled.or(pooled);
+        }
+        Ok((Tensor::cat(&hidden, 2)?, pooled))
     }
 
-    /// One call of the UNet: the noise it finds in a latent.
+    /// Makes room for the text encoders, which are used next.
+    pub(crate) fn focus_text(&self) {
+        self.weights.focus(&["cond_stage_model.", "conditioner."]);
+    }
+
+    /// What Stable Diffusion XL is told about a picture besides words, as the label of [`Model::predict_noise`]: for the
+    /// base height and width before cropping, top and left of the crop, height and width after it; for the refiner the
+    /// first four and an aesthetic score. `None` for models without labels.
     ///
     /// # Shapes
-    /// - latent and result: `[batch, 4, height, width]`; context: `[batch, 77, context width]`
+    /// - pooled: the summary `[batch, summary width]` from [`Model::encode`]
+    ///
+    /// # Errors
+    /// [`EngineError::Setting`] for another count of numbers; when `pooled` does not fit.
+    pub fn label(&self, pooled: Option<&Tensor>, numbers: &[f32]) -> Result<Option<Tensor>, EngineError> {
+        let Some(width) = self.unet.label_width() else { return Ok(None) };
+        let Some(pooled) = pooled else {
+            return Err(EngineError::MissingPart { file: self.info.name.clone(), part: Part::TextEncoder });
+        };
+        let label = label(pooled, numbers)?;
+        if label.dims().last() != Some(&width) {
+            let expected = if self.family == Family::SdxlRefiner { "5" } else { "6" };
+            let (found, expected) = (numbers.len().to_string(), expected.to_owned());
+            return Err(EngineError::Setting { setting: "numbers in a label", found, expected });
+        }
+        Ok(Some(label))
+    }
+
+    /// The numbers of [`Model::label`] for a whole picture of this size, with the refiner's usual scores: 6 for what to
+    /// draw and 2.5 for what to keep away from.
+    pub(crate) fn sizes(&self, width: u32, height: u32, negative: bool) -> Vec<f32> {
+        let (height, width) = (height as f32, width as f32);
+        match self.family {
+            Family::SdxlRefiner => vec![height, width, 0.0, 0.0, if negative { 2.5 } else { 6.0 }],
+            _ => vec![height, width, 0.0, 0.0, height, width],
+        }
+    }
+
+    /// One call of the UNet: the noise that it finds in a latent, or the velocity ([`ModelInfo::prediction`]).
+    ///
+    /// # Shapes
+    /// - latent: `[batch, channels, height, width]` with the channels that [`ModelInfo::inputs`] says
+    /// - context: `[batch, 77 * chunks, context width]`; label: from [`Model::label`]
+    /// - result: `[batch, 4, height, width]`
     ///
     /// # Errors
     /// When the shapes or the model's parts do not fit each other.
-    pub fn predict_noise(&self, latent: &Tensor, timestep: f32, context: &Tensor) -> Result<Tensor, EngineError> {
+    pub fn predict_noise(
+        &self,
+        latent: &Tensor,
+        timestep: f32,
+        context: &Tensor,
+        label: Option<&Tensor>,
+    ) -> Result<Tensor, EngineError> {
         let channels_last = latent.permute((0, 2, 3, 1))?.contiguous()?;
-        self.weights.focus("model.diffusion_model.");
-        let noise = self.unet.forward(&channels_last, timestep, context)?;
+        self.weights.focus(&["model.diffusion_model."]);
+        let noise = self.unet.forward(&channels_last, timestep, context, label)?;
         Ok(noise.permute((0, 3, 1, 2))?.contiguous()?)
     }
 
@@ -206,7 +288,7 @@ impl Model {
     pub fn encode_picture(&self, picture: &Tensor, noise: Option<&Tensor>) -> Result<Tensor, EngineError> {
         let channels_last = |tensor: &Tensor| tensor.permute((0, 2, 3, 1))?.contiguous();
         let noise = noise.map(channels_last).transpose()?;
-        self.weights.focus("first_stage_model.");
+        self.weights.focus(&["first_stage_model."]);
         let latent = self.vae.encode(&channels_last(picture)?, noise.as_ref())?;
         let missing = || EngineError::MissingTensor {
             file: self.info.name.clone(),
@@ -218,7 +300,7 @@ impl Model {
     /// # Shapes
     /// - latent: `[batch, 4, height / 8, width / 8]`; result: `[batch, height, width, 3]`
     fn decoded(&self, latent: &Tensor) -> Result<Tensor, EngineError> {
-        self.weights.focus("first_stage_model.");
+        self.weights.focus(&["first_stage_model."]);
         Ok(self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?)
     }
 
@@ -254,6 +336,7 @@ impl LatentSize {
 struct Run<'a> {
     model: &'a Model,
     context: Tensor,
+    label: Option<Tensor>,
     cfg_scale: f32,
     size: LatentSize,
     generator: TorchGenerator,
@@ -265,7 +348,8 @@ impl Denoise for Run<'_> {
         let batch = self.context.dims()[0];
         let shape = (batch, LATENT_CHANNELS, self.size.height, self.size.width);
         let latents = Tensor::from_vec(latent.repeat(batch), shape, &Device::Cpu)?;
-        let noise = self.model.predict_noise(&latents, timestep, &self.context)?.flatten_all()?.to_vec1::<f32>()?;
+        let noise = self.model.predict_noise(&latents, timestep, &self.context, self.label.as_ref())?;
+        let noise = noise.flatten_all()?.to_vec1::<f32>()?;
         let (with_prompt, without) = noise.split_at(latent.len());
         if without.is_empty() {
             return Ok(noise);
@@ -307,7 +391,7 @@ mod tests {
         }
         let spark = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/spark/spark.safetensors");
         for memory in [None, Some(0), Some(1 << 20)] {
-            let options = OpenOptions { memory };
+            let options = OpenOptions { memory, ..OpenOptions::default() };
             let model = Model::open_with(Path::new(spark), &options).expect("spark");
             let settings = GenerateSettings { steps: 1, ..GenerateSettings::recommended(model.info()) };
             let latent = || model.latent(&settings).and_then(|latent| Ok(latent.flatten_all()?.to_vec1::<f32>()?));

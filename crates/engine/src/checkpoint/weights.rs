@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Result as ComputeResult, Tensor};
 
+use super::quantization::quantization;
 use super::source::Source;
 use super::{Header, Patches, Scope, TensorEntry, memory};
 use crate::EngineError;
@@ -46,23 +47,26 @@ fn size(tensor: &Tensor) -> u64 {
 impl Weights {
     /// Maps a single file and checks its header.
     pub(crate) fn open(path: &Path) -> Result<Self, EngineError> {
-        Ok(Self::new(Source::open(path)?))
+        Self::new(Source::open(path)?)
     }
 
     /// Takes a file that is part of the program.
     pub(crate) fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self, EngineError> {
-        Ok(Self::new(Source::from_static(name, bytes)?))
+        Self::new(Source::from_static(name, bytes)?)
     }
 
     /// Takes a file that is in memory.
     pub(crate) fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, EngineError> {
-        Ok(Self::new(Source::from_bytes(name, bytes)?))
+        Self::new(Source::from_bytes(name, bytes)?)
     }
 
-    fn new(source: Source) -> Self {
+    fn new(source: Source) -> Result<Self, EngineError> {
+        if let Some(kind) = quantization(source.header()) {
+            return Err(EngineError::Quantized { file: source.file().to_owned(), kind });
+        }
         let state =
             State { patches: None, version: 0, kept: HashMap::new(), bytes: 0, limit: memory::limit(), wanted: 0 };
-        Self(Arc::new(Inner { source, state: Mutex::new(state) }))
+        Ok(Self(Arc::new(Inner { source, state: Mutex::new(state) })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -100,12 +104,12 @@ impl Weights {
         state.retain(|name| mark(&old, name) == mark(&patches, name));
     }
 
-    /// Makes room for the part of the model under `prefix`, which is used next: nothing happens where the widened
+    /// Makes room for the part of the model under `prefixes`, which is used next: nothing happens where the widened
     /// weights of the whole model fit; otherwise those of its other parts are dropped.
-    pub(crate) fn focus(&self, prefix: &str) {
+    pub(crate) fn focus(&self, prefixes: &[&str]) {
         let mut state = self.state();
         if state.wanted > state.limit {
-            state.retain(|name| name.starts_with(prefix));
+            state.retain(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
         }
     }
 

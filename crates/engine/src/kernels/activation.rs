@@ -40,6 +40,17 @@ pub(crate) fn quick_gelu(values: &mut [f32]) {
     );
 }
 
+/// The exact GELU: `0.5 x (1 + erf(x / sqrt 2))`.
+#[inline(always)]
+fn gelu_of(x: f32) -> f32 {
+    0.5 * x * (1.0 + erf(x * std::f32::consts::FRAC_1_SQRT_2))
+}
+
+/// GELU in place.
+pub(crate) fn gelu(values: &mut [f32]) {
+    apply(values, gelu_of);
+}
+
 /// GEGLU (Shazeer 2020): the first half of each row times the exact GELU of the second half.
 ///
 /// # Shapes
@@ -53,7 +64,7 @@ pub(crate) fn geglu(x: &[f32], width: usize) -> Vec<f32> {
             for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(2 * width)) {
                 let (value, gate) = x.split_at(width);
                 for ((out, &value), &gate) in out.iter_mut().zip(value).zip(gate) {
-                    *out = value * (0.5 * gate * (1.0 + erf(gate * std::f32::consts::FRAC_1_SQRT_2)));
+                    *out = value * gelu_of(gate);
                 }
             }
         });
@@ -74,6 +85,9 @@ mod tests {
         let mut values = [-3.0_f32, -0.5, 0.0, 1.0, 4.0];
         quick_gelu(&mut values);
         close(&values, &[-0.018_071_31, -0.149_611_56, 0.0, 0.845_795_8, 3.995_585_2]);
+        let mut values = [2.0_f32, -1.0, 0.0];
+        gelu(&mut values);
+        close(&values, &[1.954_499_7, -0.158_655_26, 0.0]);
         close(&geglu(&[2.0, 3.0, -1.0, 0.7], 2), &[-0.317_310_5, 1.591_876_3]);
     }
 

@@ -13,6 +13,11 @@ pub(crate) fn quick_gelu(x: &Tensor) -> Result<Tensor> {
     x.apply_op1_no_bwd(&InPlace { name: "quick-gelu", f: activation::quick_gelu })
 }
 
+/// The exact GELU: `x` times the normal distribution's cumulative probability at `x`.
+pub(crate) fn gelu(x: &Tensor) -> Result<Tensor> {
+    x.apply_op1_no_bwd(&InPlace { name: "gelu", f: activation::gelu })
+}
+
 /// The first half of each row times the GELU of the second half.
 ///
 /// # Shapes

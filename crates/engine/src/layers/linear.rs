@@ -15,6 +15,14 @@ pub(crate) struct Linear {
 }
 
 impl Linear {
+    /// A layer of these parameters.
+    ///
+    /// # Shapes
+    /// - weight: `[inputs, outputs]`, bias: `[outputs]`
+    pub(crate) fn of(weight: Parameter, bias: Option<Parameter>) -> Self {
+        Self { weight, bias }
+    }
+
     /// Loads `weight` and, where there is one, `bias`.
     pub(crate) fn load(scope: &Scope<'_>) -> std::result::Result<Self, EngineError> {
         let weight = scope.dense("weight")?;

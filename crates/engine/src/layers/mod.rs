@@ -9,7 +9,7 @@ mod convolution;
 mod linear;
 mod normalization;
 
-pub(crate) use activation::{geglu, quick_gelu, silu};
+pub(crate) use activation::{geglu, gelu, quick_gelu, silu};
 pub(crate) use attention::attention;
 pub(crate) use convolution::{Convolution, Resize};
 pub(crate) use linear::Linear;

@@ -81,7 +81,7 @@ impl Base {
     pub(super) fn fits(self, family: Family, context: Option<usize>) -> bool {
         match (self.context, context, self.family) {
             (Some(own), Some(context), _) => own == context,
-            (_, _, Some(own)) => own == plain(family),
+            (_, _, Some(own)) => own == family,
             _ => true,
         }
     }
@@ -93,14 +93,6 @@ impl Base {
             (None, Some(context)) => format!("a model whose text has {context} features"),
             (None, None) => "an unknown model".to_owned(),
         }
-    }
-}
-
-/// The family without what was done to it for inpainting or editing.
-fn plain(family: Family) -> Family {
-    match family {
-        Family::Sd1Inpaint | Family::Sd1Edit => Family::Sd1,
-        other => other,
     }
 }
 
@@ -138,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn inpainting_models_take_what_their_family_takes() {
+    fn a_network_fits_the_models_of_its_family() {
         let base = Base { family: Some(Family::Sd1), context: None };
-        assert!(base.fits(Family::Sd1Inpaint, Some(768)));
+        assert!(base.fits(Family::Sd1, Some(768)));
         assert!(!base.fits(Family::Sdxl, Some(2048)));
         let tiny = Base { family: None, context: Some(128) };
         assert!(tiny.fits(Family::Sd1, Some(128)) && !tiny.fits(Family::Sd1, Some(768)));

@@ -45,7 +45,6 @@ impl Schedule {
     }
 
     /// The same for Stable Diffusion XL, which differs only in its tuned levels.
-    #[cfg(test)]
     pub(crate) fn xl(self) -> Self {
         Self { tuned: &Self::TUNED_XL, ..self }
     }

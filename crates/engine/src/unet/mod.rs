@@ -1,19 +1,25 @@
-//! The denoising network of Stable Diffusion 1.x (Rombach et al. 2022), laid out as the checkpoint lists it.
+//! The denoising network of Stable Diffusion 1.x, 2.x (Rombach et al. 2022) and XL (Podell et al. 2023), laid out as the
+//! checkpoint lists it.
 
+mod label;
 mod residual;
 mod transformer;
 
 use candle_core::{Result, Tensor};
 
 use crate::EngineError;
-use crate::checkpoint::{Scope, Weights};
+use crate::checkpoint::{Family, Scope, UNetInputs, Weights};
 use crate::layers::{Convolution, GroupNorm, Linear, Resize, silu};
+use label::LabelEmbedding;
+pub(crate) use label::{label, label_width};
 use residual::ResidualBlock;
-use transformer::SpatialTransformer;
+use transformer::{Heads, SpatialTransformer, Text};
 
 /// Predicts the noise in a latent. Levels, layers per level, widths and depths all follow from which tensors exist.
 pub(crate) struct UNet {
     time: [Linear; 2],
+    label: Option<LabelEmbedding>,
+    inputs: UNetInputs,
     input: Convolution,
     down: Vec<Vec<Part>>,
     middle: Vec<Part>,
@@ -34,7 +40,7 @@ impl Part {
     fn load(
         scope: &Scope<'_>,
         channels: usize,
-        context: usize,
+        text: Text,
         time: usize,
     ) -> std::result::Result<Option<(Self, usize)>, EngineError> {
         if scope.contains("in_layers.0.weight") {
@@ -43,7 +49,7 @@ impl Part {
             return Ok(Some((Self::Residual(block), outputs)));
         }
         if scope.contains("norm.weight") {
-            return Ok(Some((Self::Transformer(SpatialTransformer::load(scope, channels, context)?), channels)));
+            return Ok(Some((Self::Transformer(SpatialTransformer::load(scope, channels, text)?), channels)));
         }
         let (name, resize) = if scope.contains("op.weight") { ("op", Resize::Halve) } else { ("conv", Resize::Double) };
         if !scope.contains(&format!("{name}.weight")) {
@@ -69,11 +75,11 @@ impl Part {
 fn parts(
     scope: &Scope<'_>,
     channels: &mut usize,
-    context: usize,
+    text: Text,
     time: usize,
 ) -> std::result::Result<Vec<Part>, EngineError> {
     let mut parts = Vec::new();
-    while let Some((part, outputs)) = Part::load(&scope.scope(&parts.len().to_string()), *channels, context, time)? {
+    while let Some((part, outputs)) = Part::load(&scope.scope(&parts.len().to_string()), *channels, text, time)? {
         *channels = outputs;
         parts.push(part);
     }
@@ -81,30 +87,36 @@ fn parts(
 }
 
 impl UNet {
-    /// Loads what lies under `model.diffusion_model`; `context` is the width of the text encoder.
-    pub(crate) fn load(weights: &Weights, context: usize) -> std::result::Result<Self, EngineError> {
+    /// Loads what lies under `model.diffusion_model`; `context` is the width of the text encoders.
+    pub(crate) fn load(weights: &Weights, family: Family, context: usize) -> std::result::Result<Self, EngineError> {
         let scope = weights.scope("model.diffusion_model");
+        let heads = if family == Family::Sd1 { Heads::Count(8) } else { Heads::Of(64) };
+        let text = Text { width: context, heads };
         let input = Convolution::load(&scope.scope("input_blocks.0.0"), Resize::Keep)?;
         let mut channels = input.outputs();
         let first = Linear::load_for(&scope.scope("time_embed.0"), channels)?;
         let second = Linear::load_for(&scope.scope("time_embed.2"), first.outputs())?;
         let time = second.outputs();
+        let label = match scope.contains("label_emb.0.0.weight") {
+            true => Some(LabelEmbedding::load(&scope.scope("label_emb.0"), time)?),
+            false => None,
+        };
         let mut skipped = vec![channels];
         let mut down = Vec::new();
         loop {
-            let block = parts(&scope.scope(&format!("input_blocks.{}", down.len() + 1)), &mut channels, context, time)?;
+            let block = parts(&scope.scope(&format!("input_blocks.{}", down.len() + 1)), &mut channels, text, time)?;
             if block.is_empty() {
                 break;
             }
             skipped.push(channels);
             down.push(block);
         }
-        let middle = parts(&scope.scope("middle_block"), &mut channels, context, time)?;
+        let middle = parts(&scope.scope("middle_block"), &mut channels, text, time)?;
         let mut up = Vec::new();
         while let Some(skip) = skipped.pop() {
             channels += skip;
             let scope = scope.scope(&format!("output_blocks.{}", up.len()));
-            let block = parts(&scope, &mut channels, context, time)?;
+            let block = parts(&scope, &mut channels, text, time)?;
             if block.is_empty() {
                 // names the tensor that a block cannot be without
                 scope.shape("0.in_layers.0.weight")?;
@@ -118,11 +130,15 @@ impl UNet {
         if halvings != doublings {
             return Err(scope.unfit("out.2.weight", "a network that doubles the picture as often as it halves it"));
         }
-        if input.inputs() != crate::vae::LATENT_CHANNELS || out.outputs() != crate::vae::LATENT_CHANNELS {
-            return Err(scope.unfit("input_blocks.0.0.weight", "a network with 4 input and 4 output channels"));
-        }
+        let inputs = UNetInputs::of_channels(input.inputs());
+        let Some(inputs) = inputs.filter(|_| out.outputs() == crate::vae::LATENT_CHANNELS) else {
+            let expected = "a network with 4, 8 or 9 input and 4 output channels";
+            return Err(scope.unfit("input_blocks.0.0.weight", expected));
+        };
         Ok(Self {
             time: [first, second],
+            label,
+            inputs,
             out_norm: GroupNorm::load(&scope.scope("out.0"), channels, 1e-5)?,
             input,
             down,
@@ -132,14 +148,32 @@ impl UNet {
         })
     }
 
-    /// The predicted noise.
+    /// What it takes besides the latent.
+    pub(crate) fn inputs(&self) -> UNetInputs {
+        self.inputs
+    }
+
+    /// Features of the label, where there is one.
+    pub(crate) fn label_width(&self) -> Option<usize> {
+        self.label.as_ref().map(LabelEmbedding::width)
+    }
+
+    /// The predicted noise or velocity.
     ///
     /// # Shapes
-    /// - latent, result: `[batch, height / 8, width / 8, 4]`, the latent scaled to unit variance
+    /// - latent: `[batch, height / 8, width / 8, inputs]`: 4 channels scaled to unit variance, then what [`UNetInputs`]
+    ///   says; result: `[batch, height / 8, width / 8, 4]`
     /// - timestep: 0 to 999, fractions allowed
-    /// - context: `[batch, 77, text encoder width]`
-    pub(crate) fn forward(&self, latent: &Tensor, timestep: f32, context: &Tensor) -> Result<Tensor> {
-        let time = self.time_embedding(latent.dims()[0], timestep)?;
+    /// - context: `[batch, words, text encoder width]`
+    /// - label: `[batch, label width]` for Stable Diffusion XL
+    pub(crate) fn forward(
+        &self,
+        latent: &Tensor,
+        timestep: f32,
+        context: &Tensor,
+        label: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let time = self.time_embedding(latent.dims()[0], timestep, label)?;
         let mut x = self.input.forward(latent)?;
         let mut skipped = vec![x.clone()];
         for block in &self.down {
@@ -166,20 +200,26 @@ impl UNet {
     ///
     /// # Shapes
     /// - result: `[batch, 4 * first width]`
-    fn time_embedding(&self, batch: usize, timestep: f32) -> Result<Tensor> {
+    fn time_embedding(&self, batch: usize, timestep: f32, label: Option<&Tensor>) -> Result<Tensor> {
         let width = self.time[0].inputs();
         let waves = sinusoids(timestep, width);
         let x = Tensor::from_vec(waves.repeat(batch), (batch, width), &candle_core::Device::Cpu)?;
-        silu(&self.time[1].forward(&silu(&self.time[0].forward(&x)?)?)?)
+        let time = self.time[1].forward(&silu(&self.time[0].forward(&x)?)?)?;
+        match (&self.label, label) {
+            (Some(embedding), Some(label)) => silu(&(time + embedding.forward(label)?)?),
+            (None, None) => silu(&time),
+            (Some(_), None) => candle_core::bail!("a network that is conditioned on sizes got none"),
+            (None, Some(_)) => candle_core::bail!("a network that is not conditioned on sizes got some"),
+        }
     }
 }
 
-/// Cosines, then sines, of the timestep at frequencies from 1 down to 1/10000 (Ho et al. 2020).
-fn sinusoids(timestep: f32, width: usize) -> Vec<f32> {
+/// Cosines, then sines, of a number (a timestep or a size) at frequencies from 1 down to 1/10000 (Ho et al. 2020).
+fn sinusoids(number: f32, width: usize) -> Vec<f32> {
     let half = width / 2;
     let angles = (0..half).map(|i| {
         let frequency = (-(10_000_f32.ln()) * i as f32 / half as f32).exp();
-        timestep * frequency
+        number * frequency
     });
     let angles: Vec<f32> = angles.collect();
     let mut waves: Vec<f32> = angles.iter().map(|angle| angle.cos()).collect();

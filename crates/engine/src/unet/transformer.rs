@@ -4,8 +4,31 @@ use crate::EngineError;
 use crate::checkpoint::Scope;
 use crate::layers::{GroupNorm, LayerNorm, Linear, attention, geglu};
 
-/// Attention heads of every Stable Diffusion 1.x UNet: a constant of the family that no tensor tells.
-const HEADS: usize = 8;
+/// Into how many heads attention is divided: a constant of the family that no tensor tells.
+#[derive(Clone, Copy)]
+pub(super) enum Heads {
+    /// That many: 8 in Stable Diffusion 1.x.
+    Count(usize),
+    /// As many as there are groups of so many features: 64 in Stable Diffusion 2.x and XL.
+    Of(usize),
+}
+
+impl Heads {
+    fn count(self, width: usize) -> usize {
+        match self {
+            Self::Count(count) => count,
+            Self::Of(features) => (width / features).max(1),
+        }
+    }
+}
+
+/// What transformers look at besides the picture.
+#[derive(Clone, Copy)]
+pub(super) struct Text {
+    /// Features per word.
+    pub(super) width: usize,
+    pub(super) heads: Heads,
+}
 
 /// Transformer blocks over the pixels of a picture.
 pub(super) struct SpatialTransformer {
@@ -16,18 +39,19 @@ pub(super) struct SpatialTransformer {
 }
 
 impl SpatialTransformer {
-    /// Loads a transformer for `channels` channels that looks at a text of `context` features.
-    pub(super) fn load(scope: &Scope<'_>, channels: usize, context: usize) -> std::result::Result<Self, EngineError> {
+    /// Loads a transformer for `channels` channels that looks at `text`.
+    pub(super) fn load(scope: &Scope<'_>, channels: usize, text: Text) -> std::result::Result<Self, EngineError> {
         let enter = Linear::load_for(&scope.scope("proj_in"), channels)?;
         let width = enter.outputs();
-        if width % HEADS != 0 {
-            return Err(scope.unfit("proj_in.weight", "a multiple of 8 features"));
+        let heads = text.heads.count(width);
+        if width % heads != 0 {
+            return Err(scope.unfit("proj_in.weight", &format!("a multiple of {heads} features")));
         }
         let all = scope.scope("transformer_blocks");
         let blocks = (0..)
             .map(|i| all.scope(&i.to_string()))
             .take_while(|block| block.contains("norm1.weight"))
-            .map(|block| Block::load(&block, width, context))
+            .map(|block| Block::load(&block, width, text.width, heads))
             .collect::<std::result::Result<_, _>>()?;
         let leave = Linear::load_for(&scope.scope("proj_out"), width)?;
         // 1e-6 here, unlike the residual blocks' 1e-5
@@ -58,14 +82,14 @@ struct Block {
 }
 
 impl Block {
-    fn load(scope: &Scope<'_>, width: usize, context: usize) -> std::result::Result<Self, EngineError> {
+    fn load(scope: &Scope<'_>, width: usize, context: usize, heads: usize) -> std::result::Result<Self, EngineError> {
         let norm = |name: &str| LayerNorm::load(&scope.scope(name), width);
         let up = Linear::load_for(&scope.scope("ff.net.0.proj"), width)?;
         Ok(Self {
             norm1: norm("norm1")?,
-            own: Attention::load(&scope.scope("attn1"), width, width)?,
+            own: Attention::load(&scope.scope("attn1"), width, width, heads)?,
             norm2: norm("norm2")?,
-            text: Attention::load(&scope.scope("attn2"), width, context)?,
+            text: Attention::load(&scope.scope("attn2"), width, context, heads)?,
             norm3: norm("norm3")?,
             down: Linear::load_for(&scope.scope("ff.net.2"), up.outputs() / 2)?,
             up,
@@ -89,11 +113,13 @@ struct Attention {
     key: Linear,
     value: Linear,
     out: Linear,
+    heads: usize,
 }
 
 impl Attention {
-    fn load(scope: &Scope<'_>, width: usize, source: usize) -> std::result::Result<Self, EngineError> {
+    fn load(scope: &Scope<'_>, width: usize, source: usize, heads: usize) -> std::result::Result<Self, EngineError> {
         Ok(Self {
+            heads,
             query: Linear::load_for(&scope.scope("to_q"), width)?,
             key: Linear::load_for(&scope.scope("to_k"), source)?,
             value: Linear::load_for(&scope.scope("to_v"), source)?,
@@ -103,6 +129,6 @@ impl Attention {
 
     fn forward(&self, x: &Tensor, source: &Tensor) -> Result<Tensor> {
         let (q, k, v) = (self.query.forward(x)?, self.key.forward(source)?, self.value.forward(source)?);
-        self.out.forward(&attention(&q, &k, &v, HEADS, false)?)
+        self.out.forward(&attention(&q, &k, &v, self.heads, false)?)
     }
 }

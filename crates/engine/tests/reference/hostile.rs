@@ -75,11 +75,11 @@ fn a_truncated_model_is_refused_with_both_lengths() {
 #[test]
 fn a_family_that_does_not_run_is_named() {
     let error = open_with(|tensors| {
-        tensors.push(("conditioner.embedders.1.model.ln_final.weight".to_owned(), "F16".to_owned(), vec![8]));
+        tensors.push(("model.diffusion_model.joint_blocks.0.x".to_owned(), "F16".to_owned(), vec![8]));
     });
     let error = error.err().expect("refused");
     assert!(
-        error.to_string().ends_with("is a Stable Diffusion XL checkpoint, which this version does not run"),
+        error.to_string().ends_with("is a Stable Diffusion 3 checkpoint, which this version does not run"),
         "{error}"
     );
 }

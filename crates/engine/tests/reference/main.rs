@@ -1,8 +1,10 @@
 //! The engine against diffusers, transformers and torch: the numbers in `tests/golden/` are made by
 //! `scripts/reference/make_goldens.py`.
 
+mod families;
 mod hostile;
 mod pictures;
+mod procedural;
 mod prompts;
 mod random;
 mod spark;

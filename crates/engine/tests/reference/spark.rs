@@ -39,7 +39,7 @@ fn the_file_tells_what_it_is() {
 
 #[test]
 fn text_encoder_equals_transformers() {
-    let found = MODEL.encode(&["a red apple", ""]).expect("hidden states");
+    let found = MODEL.encode(&["a red apple", ""], 1).expect("hidden states").0;
     assert_close("spark text encoder", &found, GOLDEN.get("context"), 1e-5);
 }
 
@@ -48,12 +48,12 @@ fn unet_equals_diffusers() {
     let context = GOLDEN.get("context");
     let first = context.narrow(0, 0, 1).and_then(|context| context.contiguous()).expect("one prompt");
     for timestep in ["981.0", "500.5", "1.0"] {
-        let found = MODEL.predict_noise(GOLDEN.get("noise"), timestep.parse().expect("a number"), &first);
+        let found = MODEL.predict_noise(GOLDEN.get("noise"), timestep.parse().expect("a number"), &first, None);
         let name = format!("unet.{timestep}");
         assert_close(&format!("spark {name}"), &found.expect("noise"), GOLDEN.get(&name), 1e-5);
     }
     // a batch of two, and sides that are no multiple of the network's
-    let found = MODEL.predict_noise(GOLDEN.get("wide"), 250.0, context).expect("noise");
+    let found = MODEL.predict_noise(GOLDEN.get("wide"), 250.0, context, None).expect("noise");
     assert_close("spark unet.wide", &found, GOLDEN.get("unet.wide"), 1e-5);
 }
 
@@ -156,6 +156,6 @@ fn without_guidance_the_negative_prompt_does_not_count() {
 #[test]
 fn wrong_shapes_are_errors() {
     let narrow = Tensor::zeros((1, 3, 8, 8), candle_core::DType::F32, &Device::Cpu).expect("a tensor");
-    let error = MODEL.predict_noise(&narrow, 1.0, GOLDEN.get("context")).expect_err("three channels");
+    let error = MODEL.predict_noise(&narrow, 1.0, GOLDEN.get("context"), None).expect_err("three channels");
     assert!(matches!(error, EngineError::Compute(_)), "{error}");
 }
