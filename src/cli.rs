@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Bundle(BundleArgs),
     /// Check every byte of a bundle or of an installed home
     Verify(VerifyArgs),
+    /// Put a damaged bundle back together with its recovery data
+    Repair(RepairArgs),
     /// Show what a bundle holds
     Inspect(InspectArgs),
     /// Unpack a bundle into a home, all or nothing
@@ -198,6 +200,9 @@ pub(crate) struct BundleArgs {
     /// Cut the archive into files of at most this size, for example 4GB [default: what the target's file system allows]
     #[arg(long, value_name = "SIZE")]
     pub(crate) volume_size: Option<ByteSize>,
+    /// Recovery data to add, from which damaged places can be computed again; 0 for none
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = percent)]
+    pub(crate) recovery: f64,
     /// Replace a bundle that is already in --out
     #[arg(long)]
     pub(crate) replace: bool,
@@ -282,6 +287,21 @@ pub(crate) struct GenerateArgs {
     pub(crate) scheduler: Option<String>,
     #[command(flatten)]
     pub(crate) home: HomeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RepairArgs {
+    /// The bundle folder, or one of its volumes
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+}
+
+/// Reads "2%" or "2".
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.trim().trim_end_matches('%').trim().parse::<f64>().ok();
+    number
+        .filter(|number| (0.0..=100.0).contains(number))
+        .ok_or_else(|| "write a number from 0 to 100, like 2%".to_owned())
 }
 
 #[derive(Args, Debug)]

@@ -97,6 +97,7 @@ from_hinted!(
     bundler::PackError,
     ::install::OpenError,
     ::install::InstallError,
+    ::install::RepairError,
     seal::SealError,
     engine::EngineError,
     server::ServerError,

@@ -47,6 +47,7 @@ fn run(command: Option<Command>, output: &Output) -> Outcome {
         Some(Command::Plan(args)) => commands::plan::run(&args, output),
         Some(Command::Bundle(args)) => commands::bundle::run(&args, output),
         Some(Command::Verify(args)) => commands::verify::run(&args, output),
+        Some(Command::Repair(args)) => commands::repair::run(&args, output),
         Some(Command::Inspect(args)) => commands::inspect::run(&args, output),
         Some(Command::Install(args)) => commands::install::run(&args, output),
         Some(Command::Selftest(args)) => commands::selftest::run(&args, output),

@@ -70,8 +70,21 @@ pub struct PackOptions {
     pub volume_size: Option<ByteSize>,
     /// Threads for compression; 0: all there are, at most eight.
     pub threads: usize,
+    /// How much recovery data the archive gets, in per cent of its size; 0 for none.
+    pub recovery: f64,
     /// Replace a bundle that lies in `out` already.
     pub replace: bool,
+}
+
+impl PackOptions {
+    /// Recovery data for one long hole of a fiftieth of the archive, in per cent.
+    pub const RECOVERY: f64 = 2.0;
+}
+
+impl Default for PackOptions {
+    fn default() -> Self {
+        Self { out: PathBuf::new(), volume_size: None, threads: 0, recovery: Self::RECOVERY, replace: false }
+    }
 }
 
 /// What was packed.
@@ -109,7 +122,7 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let surveyed = survey(&files, threads, reporter)?;
     let manifest = describe(input, &files, &surveyed)?;
-    target_disk::check_space(&options.out, &manifest, &surveyed)?;
+    target_disk::check_space(&options.out, &manifest, &surveyed, options.recovery)?;
 
     let mut folder = BundleFolder::begin(&options.out)?;
     for (program, (_, source)) in manifest.programs.iter().zip(&input.programs) {
@@ -118,7 +131,8 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
     let limit = options.volume_size.or_else(|| default_volume_size(&options.out));
     let plan = ArchivePlan::new(&manifest);
     let bundle_id = manifest.id();
-    let mut writer = VolumeWriter::new(&options.out, &manifest.name, bundle_id, limit);
+    let estimate = target_disk::packed_size(&manifest, &surveyed);
+    let mut writer = VolumeWriter::new(&options.out, &manifest.name, bundle_id, limit, options.recovery, estimate);
     write_archive(&plan, &files, &surveyed, threads, reporter, &mut writer)?;
     let volumes = folder.add_volumes(&manifest.name, writer.finish()?);
     folder.write(layout::START_HERE, start_here::text(&manifest, &volumes).as_bytes())?;
@@ -170,7 +184,7 @@ struct Job {
 
 struct Done {
     segment: Segment,
-    taken: u64,
+    content: u64,
     frame: Result<Vec<u8>, PackError>,
 }
 
@@ -198,16 +212,16 @@ fn write_archive(
                 unchanged(job.segment, &frame, files, surveyed)?;
                 Ok(frame)
             });
-            let taken = if matches!(job.segment, Segment::Chunk { .. }) { job.bytes.len() as u64 } else { 0 };
+            let content = job.bytes.len() as u64;
             pool.give_back(job.bytes);
-            Done { segment: job.segment, taken, frame }
+            Done { segment: job.segment, content, frame }
         },
         |done| {
             let frame = done.frame?;
-            writer.frame(&frame)?;
+            writer.frame(&frame, done.content)?;
             pool.give_back(frame);
-            bytes += done.taken;
             if matches!(done.segment, Segment::Chunk { .. }) {
+                bytes += done.content;
                 reporter.event(&Event::TaskProgress { task: &task, bytes });
             }
             Ok(())

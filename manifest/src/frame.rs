@@ -17,13 +17,11 @@ pub const ZSTD: u32 = 0xFD2F_B528;
 pub const SKIPPABLE: RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
 /// The skippable frame that holds a [`VolumeHeader`] or a [`VolumeEnd`].
 pub const VOLUME: u32 = 0x184D_2A50;
-/// Reserved: recovery data.
+/// Recovery data; the `recovery` crate makes and reads them.
 pub const PARITY: u32 = 0x184D_2A51;
-/// Reserved: where every frame is.
-pub const INDEX: u32 = 0x184D_2A52;
 /// Reserved: the manifest's signature.
 pub const SIGNATURE: u32 = 0x184D_2A53;
-/// Reserved: the seek table of zstd's seekable format.
+/// The seek table of zstd's seekable format.
 pub const SEEK_TABLE: u32 = 0x184D_2A5E;
 
 const HEADER_TAG: [u8; 8] = *b"FFVOL1\0\0";
@@ -53,6 +51,55 @@ pub struct VolumeEnd {
     pub next_frame: u64,
     /// Digest of everything in the volume before this record, so that a volume can be checked alone.
     pub sha256: Sha256,
+}
+
+/// The seek table of zstd's seekable format (version 0.1.0, in the zstd repository), without checksums: how long every
+/// frame of the archive is, packed and unpacked. It is the archive's last frame. Our own readers do not need it: what
+/// comes next follows from the manifest.
+#[derive(Clone, Debug, Default)]
+pub struct SeekTable {
+    entries: Vec<u8>,
+}
+
+impl SeekTable {
+    const MAGIC: u32 = 0x8F92_EAB1;
+    const ENTRY: usize = 8;
+    const FOOTER: usize = 9;
+
+    /// Adds the next frame, skippable ones too (these unpack to 0 bytes).
+    ///
+    /// Frames of ours are shorter than 4 GiB.
+    pub fn push(&mut self, packed: u64, unpacked: u64) {
+        self.entries.extend((packed as u32).to_le_bytes());
+        self.entries.extend((unpacked as u32).to_le_bytes());
+    }
+
+    /// Bytes of the whole skippable frame once `more` frames have been added.
+    #[must_use]
+    pub fn length_with(&self, more: usize) -> u64 {
+        (8 + self.entries.len() + more * Self::ENTRY + Self::FOOTER) as u64
+    }
+
+    /// The whole skippable frame.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        let mut bytes = SEEK_TABLE.to_le_bytes().to_vec();
+        bytes.extend(((self.entries.len() + Self::FOOTER) as u32).to_le_bytes());
+        bytes.extend(&self.entries);
+        bytes.extend(((self.entries.len() / Self::ENTRY) as u32).to_le_bytes());
+        bytes.push(0);
+        bytes.extend(Self::MAGIC.to_le_bytes());
+        bytes
+    }
+
+    /// Bytes of the seek table that a volume with this end has; 0 when it has none.
+    #[must_use]
+    pub fn length_from(end: &[u8]) -> u64 {
+        let Some(footer) = end.last_chunk::<{ Self::FOOTER }>() else { return 0 };
+        let [a, b, c, d, 0, magic @ ..] = *footer else { return 0 };
+        let entries = u64::from(u32::from_le_bytes([a, b, c, d]));
+        if magic == Self::MAGIC.to_le_bytes() { 8 + entries * Self::ENTRY as u64 + Self::FOOTER as u64 } else { 0 }
+    }
 }
 
 /// Why a record is not one of ours.
@@ -181,6 +228,17 @@ mod tests {
         assert_eq!(VolumeHeader::parse(&written[8..]), Ok(header()));
         assert_eq!(VolumeEnd::parse(&end_written[8..]), Ok(end()));
         assert_eq!(VolumeEnd::parse(&written[8..]), Err(RecordError::NotOurs));
+    }
+
+    #[test]
+    fn a_seek_table_tells_its_length() {
+        let mut table = SeekTable::default();
+        table.push(68, 0);
+        table.push(1000, 4096);
+        assert_eq!(table.length_with(0), table.encode().len() as u64);
+        assert_eq!(SeekTable::length_from(&table.encode()), table.encode().len() as u64);
+        assert_eq!(SeekTable::length_from(&end().encode()), 0);
+        assert_eq!(SeekTable::length_from(b"short"), 0);
     }
 
     #[test]

@@ -23,8 +23,9 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
     let packing = PackOptions {
         out: home::absolute(&args.out)?,
         volume_size: args.volume_size,
-        threads: 0,
+        recovery: args.recovery,
         replace: args.replace,
+        ..PackOptions::default()
     };
     let plan = output.step(1, 4, "Plan", || {
         let plan = wish.plan(args.request.trust_on_first_use)?;

@@ -97,7 +97,7 @@ fn online(out: &Path, places: &Places, output: &Output) -> Outcome {
         bundle::fetch(&wish, &plan, &fetching, output)
     })?;
     drop(server);
-    let packing = PackOptions { out: places.bundle.clone(), volume_size: None, threads: 0, replace: true };
+    let packing = PackOptions { out: places.bundle.clone(), replace: true, ..PackOptions::default() };
     let report = output.step(2, STEPS, "Pack: draw the reference picture, write the bundle", || {
         let report = bundle::pack(&wish, &fetched, &fetching, &packing, output)?;
         for (name, size) in &report.volumes {

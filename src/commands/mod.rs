@@ -8,6 +8,7 @@ pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod install;
 pub(crate) mod plan;
+pub(crate) mod repair;
 pub(crate) mod selftest;
 pub(crate) mod serve;
 pub(crate) mod start;

@@ -17,15 +17,21 @@ pub(crate) fn check_space(
     folder: &Path,
     manifest: &BundleManifest,
     surveyed: &[SurveyedFile],
+    recovery: f64,
 ) -> Result<(), PackError> {
     let Some(free) = existing(folder).and_then(free_space) else { return Ok(()) };
-    let packed: u64 = surveyed.iter().map(|file| file.packed).sum();
+    let packed = packed_size(manifest, surveyed);
     let programs: u64 = manifest.programs.iter().map(|program| program.size).sum();
-    let needed = packed + programs + manifest.to_json().len() as u64 / 2;
+    let needed = packed + (packed as f64 * recovery / 100.0) as u64 + programs;
     if free < needed {
         return Err(PackError::NoSpace { folder: folder.to_path_buf(), needed, free });
     }
     Ok(())
+}
+
+/// Bytes of all frames, estimated.
+pub(crate) fn packed_size(manifest: &BundleManifest, surveyed: &[SurveyedFile]) -> u64 {
+    surveyed.iter().map(|file| file.packed).sum::<u64>() + manifest.to_json().len() as u64 / 2
 }
 
 /// The folder, or the closest one above it that exists.

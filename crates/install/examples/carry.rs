@@ -63,7 +63,7 @@ fn carry(folder: &Path, bundle: &Path) -> Result<(), Box<dyn Error>> {
         programs: vec![],
         made_by: "carry".to_owned(),
     };
-    let options = PackOptions { out: bundle.to_path_buf(), volume_size: None, threads: 0, replace: true };
+    let options = PackOptions { out: bundle.to_path_buf(), replace: true, ..PackOptions::default() };
     let report = pack(&input, &options, &Silent)?;
     if report.bytes == 0 {
         return Err("no FILE with a FILE.sha256 beside it (`sha256sum x.bin > x.sha256`) was found".into());

@@ -41,6 +41,7 @@ mod install_error;
 mod install_plan;
 mod open_error;
 mod receipt;
+mod repair;
 #[doc(hidden)]
 pub mod scan;
 mod staged_file;
@@ -58,6 +59,7 @@ pub use install_error::InstallError;
 pub use install_plan::{Action, InstallPlan, PlannedFile};
 pub use open_error::OpenError;
 pub use receipt::Receipt;
+pub use repair::{RepairError, RepairReport, RepairedVolume, repair};
 pub use verify::VerifyReport;
 pub use verify_home::verify_home;
 pub use volumes::Volume;

@@ -1,7 +1,7 @@
 //! Which files of a folder are the volumes of a bundle.
 
 use crate::OpenError;
-use manifest::frame::{self, RecordError, VolumeEnd, VolumeHeader};
+use manifest::frame::{self, RecordError, SeekTable, VolumeEnd, VolumeHeader};
 use manifest::{Finding, Problem, Sha256, layout};
 use std::collections::BTreeMap;
 use std::io::{Read as _, Seek as _, SeekFrom};
@@ -156,9 +156,18 @@ impl Candidate {
         let size = file.metadata()?.len();
         let mut head = Vec::new();
         file.by_ref().take(VolumeHeader::LENGTH as u64).read_to_end(&mut head)?;
-        let mut tail = Vec::new();
-        file.seek(SeekFrom::Start(size.saturating_sub(VolumeEnd::LENGTH as u64)))?;
-        file.by_ref().take(VolumeEnd::LENGTH as u64).read_to_end(&mut tail)?;
+        let mut tail_of = |end: u64| {
+            let mut tail = Vec::new();
+            file.seek(SeekFrom::Start(end.saturating_sub(VolumeEnd::LENGTH as u64)))?;
+            file.by_ref().take(VolumeEnd::LENGTH as u64).read_to_end(&mut tail)?;
+            std::io::Result::Ok(tail)
+        };
+        let mut tail = tail_of(size)?;
+        // The seek table follows the end of the last volume.
+        let table = SeekTable::length_from(&tail);
+        if table > 0 {
+            tail = tail_of(size.saturating_sub(table))?;
+        }
         let header = record(&head).map_or(Err(RecordError::NotOurs), VolumeHeader::parse);
         let end = record(&tail).and_then(|content| VolumeEnd::parse(content).ok());
         let ours = end.is_some() || header != Err(RecordError::NotOurs);
@@ -188,7 +197,7 @@ fn owner(candidates: &[Candidate]) -> Option<Sha256> {
 }
 
 /// The folder and the name of the bundle that `path` means.
-fn locate(path: &Path) -> Result<(PathBuf, String), OpenError> {
+pub(crate) fn locate(path: &Path) -> Result<(PathBuf, String), OpenError> {
     let metadata = fs_err::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => OpenError::NotFound { path: path.to_path_buf() },
         _ => OpenError::Unreadable { path: path.to_path_buf(), reason: error.to_string() },
@@ -217,7 +226,7 @@ fn locate(path: &Path) -> Result<(PathBuf, String), OpenError> {
     }
 }
 
-fn names(folder: &Path) -> Result<Vec<String>, OpenError> {
+pub(crate) fn names(folder: &Path) -> Result<Vec<String>, OpenError> {
     let unreadable =
         |error: std::io::Error| OpenError::Unreadable { path: folder.to_path_buf(), reason: error.to_string() };
     let mut names = Vec::new();

@@ -59,8 +59,15 @@ pub(crate) fn pack_into(
     threads: usize,
 ) -> PackReport {
     let volume_size = volume.map(ByteSize);
-    let options = PackOptions { out: sandbox.path(out), volume_size, threads, replace: false };
+    // Short volumes are for tests of what happens without recovery data; these would be most of them.
+    let recovery = if volume.is_some() { 0.0 } else { PackOptions::RECOVERY };
+    let options = PackOptions { out: sandbox.path(out), volume_size, threads, recovery, replace: false };
     pack(input, &options, &Silent).unwrap()
+}
+
+/// Packs into `sandbox/bundle` as `options` say.
+pub(crate) fn bundle_with(sandbox: &Sandbox, input: &PackInput<'_>, options: PackOptions) -> PackReport {
+    pack(input, &PackOptions { out: sandbox.path("bundle"), ..options }, &Silent).unwrap()
 }
 
 /// A few short files: for tests that need many bundles.

@@ -6,5 +6,6 @@ mod killed;
 mod kit;
 mod packing;
 mod refused;
+mod repaired;
 mod round_trip;
 mod stock_tools;

@@ -9,7 +9,7 @@ use testkit::damage::{Damage, damage};
 use testkit::sandbox::Sandbox;
 
 fn options(sandbox: &Sandbox) -> PackOptions {
-    PackOptions { out: sandbox.path("out"), volume_size: None, threads: 2, replace: false }
+    PackOptions { out: sandbox.path("out"), threads: 2, ..PackOptions::default() }
 }
 
 fn refusal(sandbox: &Sandbox, input: &PackInput<'_>) -> PackError {

@@ -140,7 +140,7 @@ fn a_read_only_target_is_refused() {
     let error = refusal(&report.folder, &place.join("home"));
     assert!(matches!(error, InstallError::NotWritable { .. }), "{error}");
     let input = kit::input(&sandbox, "kit", &kit::short_contents(1));
-    let options = bundler::PackOptions { out: place.join("out"), volume_size: None, threads: 1, replace: false };
+    let options = bundler::PackOptions { out: place.join("out"), threads: 1, ..bundler::PackOptions::default() };
     let error = bundler::pack(&input, &options, &Silent).unwrap_err();
     assert!(matches!(error, bundler::PackError::ReadOnly(_)), "{error}");
     drop(mounted);

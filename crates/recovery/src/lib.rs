@@ -1,0 +1,52 @@
+//! Recovery data: what puts damaged parts of a volume back together.
+//!
+//! A volume is protected in sections. A section is cut into equal *shards*, 64 neighbouring shards make a *row*, and
+//! the rows are dealt out to a few *groups* in turn. Every group gets 64 recovery shards, from which any 64 of its
+//! shards can be computed again (Reed-Solomon over GF(2^16); Lin, Han and Chung 2014, in the form that the Leopard
+//! library gave it). Because neighbouring rows belong to different groups, one long hole, as sticks produce them,
+//! costs every group the same few shards: a section survives the loss of as many bytes in one piece as it has
+//! recovery data.
+//!
+//! ```text
+//! section:  row 0 → group 0 │ row 1 → group 1 │ … │ row g → group 0 │ …        then: a frame with the recovery data
+//! ```
+//!
+//! [`SectionEncoder`] takes the bytes as they are written and needs memory for the recovery data only.
+//! [`find_sections`] finds the recovery data of a volume, whatever else is broken, [`Section::damage`] tells which
+//! shards are not what they were, and [`Section::rebuild`] computes them. [`Geometry`] says how large everything is.
+//!
+//! # Example
+//! ```
+//! use recovery::{Geometry, SectionEncoder, find_sections};
+//! use std::io::Cursor;
+//!
+//! let bundle = manifest::Sha256::of(b"a bundle");
+//! let content: Vec<u8> = (0..100_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+//! let geometry = Geometry::plan(content.len() as u64, 20.0).ok_or("no recovery data wanted")?;
+//! let mut encoder = SectionEncoder::new(geometry, bundle, 1, 0);
+//! encoder.push(&content);
+//! let mut volume = content.clone();
+//! encoder.finish(&mut |bytes| { volume.extend_from_slice(bytes); Ok::<(), std::io::Error>(()) })?;
+//!
+//! volume[5_000..20_000].fill(0);
+//! let mut file = Cursor::new(&volume);
+//! let section = find_sections(&mut file)?.pop().ok_or("no recovery data found")?;
+//! let damage = section.damage(&mut file)?;
+//! let mut whole = volume.clone();
+//! section.rebuild(&mut file, &damage, &mut |at, bytes| {
+//!     whole[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+//!     Ok(())
+//! })?;
+//! assert_eq!(whole[..content.len()], content);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod code;
+mod encoder;
+mod geometry;
+mod record;
+mod section;
+
+pub use encoder::SectionEncoder;
+pub use geometry::Geometry;
+pub use section::{Damage, RebuildError, Section, find_sections};

@@ -1,0 +1,486 @@
+use crate::geometry::ROW;
+use crate::record::{HEAD, Record, TAG};
+use crate::{Geometry, SectionEncoder};
+use manifest::Sha256;
+use reed_solomon_simd::engine::DefaultEngine;
+use reed_solomon_simd::rate::{HighRateDecoder, RateDecoder as _};
+use std::collections::BTreeMap;
+use std::io::{self, Read, Seek, SeekFrom};
+use twox_hash::XxHash3_64;
+
+/// Bytes of every shard that are computed at once: with 65536 shards in the largest group 64 MiB, with the 4096 of
+/// 2 per cent as many with sixteen times the width.
+const WORK: usize = 64 << 20;
+
+/// A section of a volume and where its recovery data are.
+#[derive(Clone, Debug)]
+pub struct Section {
+    record: Record,
+    /// Where the frame with the recovery data begins.
+    frame: u64,
+    /// How many of its two records are whole.
+    records: u8,
+}
+
+/// Which shards are not what they were.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Damage {
+    /// Shards of the section.
+    shards: Vec<usize>,
+    /// Recovery shards.
+    recovery: Vec<usize>,
+    /// What is around the recovery shards.
+    around: bool,
+}
+
+/// Why a section could not be rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// The operating system refused.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// More is lost than there are recovery data for.
+    #[error("{lost} bytes are lost in a part of the volume that has intact recovery data for {intact}")]
+    TooMuch {
+        /// Bytes of damaged shards in the worst group.
+        lost: u64,
+        /// Bytes of intact recovery shards of that group.
+        intact: u64,
+    },
+    /// What was computed is not what the shard was.
+    #[error("the recovery data contradict themselves")]
+    Contradiction,
+}
+
+impl Damage {
+    /// Nothing is damaged, the recovery shards included.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.shards.is_empty() && self.recovery.is_empty() && !self.around
+    }
+
+    /// Damaged shards of the section itself.
+    #[must_use]
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+}
+
+/// Finds the recovery data of a volume by their tags, whatever else the volume holds or lacks.
+///
+/// Of each section's two records one that is whole is enough. Sections come in order.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn find_sections(volume: &mut (impl Read + Seek)) -> io::Result<Vec<Section>> {
+    let mut found: BTreeMap<u64, Section> = BTreeMap::new();
+    for at in places(volume)? {
+        let mut head = vec![0; HEAD];
+        if read_at(volume, at, &mut head)? < HEAD {
+            continue;
+        }
+        let Some(length) = Record::length(&head) else { continue };
+        let mut bytes = vec![0; length];
+        if read_at(volume, at, &mut bytes)? < length {
+            continue;
+        }
+        let Some(record) = Record::parse(&bytes) else { continue };
+        // The first of the two stands behind the head of the frame, the second at the frame's end.
+        let size = record.geometry.frame_length(record.length);
+        let end = record.start + record.length;
+        let frame = if at == end + 8 { end } else { (at + length as u64).saturating_sub(size) };
+        if frame == end {
+            found.entry(record.start).or_insert(Section { record, frame, records: 0 }).records += 1;
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// All places where a record may begin.
+fn places(volume: &mut (impl Read + Seek)) -> io::Result<Vec<u64>> {
+    let mut places = Vec::new();
+    let mut buffer = Vec::new();
+    let mut start = 0;
+    volume.seek(SeekFrom::Start(0))?;
+    loop {
+        let read = volume.by_ref().take(1 << 20).read_to_end(&mut buffer)?;
+        let mut from = 0;
+        while let Some(hit) = buffer.get(from..).and_then(|rest| rest.iter().position(|byte| *byte == TAG[0])) {
+            let at = from + hit;
+            if buffer.get(at..).is_some_and(|rest| rest.starts_with(&TAG)) {
+                places.push(start + at as u64);
+            }
+            from = at + 1;
+        }
+        if read == 0 {
+            return Ok(places);
+        }
+        let keep = buffer.len().min(TAG.len() - 1);
+        start += (buffer.len() - keep) as u64;
+        buffer.drain(..buffer.len() - keep);
+    }
+}
+
+fn read_at(volume: &mut (impl Read + Seek), at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    volume.seek(SeekFrom::Start(at))?;
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match volume.read(rest) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+impl Section {
+    /// The bundle that the volume belongs to.
+    #[must_use]
+    pub const fn bundle(&self) -> Sha256 {
+        self.record.bundle
+    }
+
+    /// The volume's number.
+    #[must_use]
+    pub const fn volume(&self) -> u32 {
+        self.record.volume
+    }
+
+    /// Where the section begins in its volume.
+    #[must_use]
+    pub const fn start(&self) -> u64 {
+        self.record.start
+    }
+
+    /// Where the frame with its recovery data begins.
+    #[must_use]
+    pub const fn frame(&self) -> u64 {
+        self.frame
+    }
+
+    /// Where that frame ends.
+    #[must_use]
+    pub fn end(&self) -> u64 {
+        self.frame + self.record.geometry.frame_length(self.record.length)
+    }
+
+    /// Bytes of the section.
+    #[must_use]
+    pub const fn length(&self) -> u64 {
+        self.record.length
+    }
+
+    /// Reads the section and its recovery shards and compares them with their digests. What cannot be read, because
+    /// the volume is shorter or the medium answers with an error, counts as damaged.
+    ///
+    /// # Errors
+    /// Never at present: read errors are damage.
+    pub fn damage(&self, volume: &mut (impl Read + Seek)) -> io::Result<Damage> {
+        let size = self.record.geometry.shard as usize;
+        let mut buffer = vec![0; size];
+        let mut head = [0; 8];
+        let whole = matches!(read_at(volume, self.frame, &mut head), Ok(8)) && head == self.frame_head();
+        let mut damage = Damage { around: !whole || self.records < 2, ..Damage::default() };
+        for (index, expected) in self.record.shards.iter().enumerate() {
+            if !self.load(volume, index, 0, &mut buffer) || XxHash3_64::oneshot(&buffer) != *expected {
+                damage.shards.push(index);
+            }
+        }
+        for (index, expected) in self.record.recovery.iter().enumerate() {
+            if !self.load_recovery(volume, index, 0, &mut buffer) || XxHash3_64::oneshot(&buffer) != *expected {
+                damage.recovery.push(index);
+            }
+        }
+        Ok(damage)
+    }
+
+    /// The first bytes of the frame with the recovery data.
+    fn frame_head(&self) -> [u8; 8] {
+        let [a, b, c, d] = manifest::frame::PARITY.to_le_bytes();
+        let [e, f, g, h] = ((self.end() - self.frame - 8) as u32).to_le_bytes();
+        [a, b, c, d, e, f, g, h]
+    }
+
+    /// Reads bytes from `offset` of shard number `index` on; what lies behind the end of the section is zero.
+    fn load(&self, volume: &mut (impl Read + Seek), index: usize, offset: usize, buffer: &mut [u8]) -> bool {
+        let from = index as u64 * u64::from(self.record.geometry.shard) + offset as u64;
+        let there = self.record.length.saturating_sub(from).min(buffer.len() as u64) as usize;
+        let (now, beyond) = buffer.split_at_mut(there);
+        beyond.fill(0);
+        matches!(read_at(volume, self.record.start + from, now), Ok(count) if count == there)
+    }
+
+    fn load_recovery(&self, volume: &mut (impl Read + Seek), index: usize, offset: usize, buffer: &mut [u8]) -> bool {
+        let head = 8 + HEAD + 8 * (self.record.shards.len() + self.record.recovery.len());
+        let at = self.frame + head as u64 + index as u64 * u64::from(self.record.geometry.shard) + offset as u64;
+        matches!(read_at(volume, at, buffer), Ok(count) if count == buffer.len())
+    }
+
+    /// The group that a shard belongs to, and its number there.
+    fn place(&self, shard: usize) -> (usize, usize) {
+        let groups = self.record.geometry.groups as usize;
+        let row = shard / ROW;
+        (row % groups, row / groups * ROW + shard % ROW)
+    }
+
+    /// The shard with that number in a group.
+    fn shard_of(&self, group: usize, index: usize) -> usize {
+        (index / ROW * self.record.geometry.groups as usize + group) * ROW + index % ROW
+    }
+
+    /// Computes the damaged shards of the section and hands them to `write` with their place in the volume; only what
+    /// has the right digest is handed over. Groups that cannot be rebuilt do not keep the others from it.
+    ///
+    /// # Errors
+    /// When more is lost than there are recovery data for, `volume` cannot be read any more, or `write` refuses.
+    pub fn rebuild(
+        &self,
+        volume: &mut (impl Read + Seek),
+        damage: &Damage,
+        write: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> Result<(), RebuildError> {
+        let mut outcome = Ok(());
+        for group in 0..self.record.geometry.groups_of(self.record.length) as usize {
+            let lost: Vec<usize> = damage
+                .shards
+                .iter()
+                .map(|shard| self.place(*shard))
+                .filter_map(|(its, index)| (its == group).then_some(index))
+                .collect();
+            if lost.is_empty() {
+                continue;
+            }
+            match self.rebuild_group(volume, group, &lost, damage, write) {
+                Err(RebuildError::Io(error)) => return Err(RebuildError::Io(error)),
+                Err(error) => outcome = Err(error),
+                Ok(()) => {}
+            }
+        }
+        outcome
+    }
+
+    fn rebuild_group(
+        &self,
+        volume: &mut (impl Read + Seek),
+        group: usize,
+        lost: &[usize],
+        damage: &Damage,
+        write: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> Result<(), RebuildError> {
+        let Geometry { shard: size, .. } = self.record.geometry;
+        let intact: Vec<usize> =
+            (group * ROW..(group + 1) * ROW).filter(|index| damage.recovery.binary_search(index).is_err()).collect();
+        let Some(helpers) = intact.get(..lost.len()) else {
+            let bytes = |count: usize| count as u64 * u64::from(size);
+            return Err(RebuildError::TooMuch { lost: bytes(lost.len()), intact: bytes(intact.len()) });
+        };
+        let count = self.record.geometry.rows_of_group(self.record.length, group as u32) as usize * ROW;
+        let width = (WORK / (count + ROW).next_power_of_two() / 64 * 64).clamp(64, size as usize);
+        let mut rebuilt: Vec<Vec<u8>> = vec![Vec::with_capacity(size as usize); lost.len()];
+        let mut buffer = Vec::new();
+        let unreadable = || io::Error::other("the volume cannot be read any more");
+        for offset in (0..size as usize).step_by(width) {
+            buffer.resize(width.min(size as usize - offset), 0);
+            let broken = |_| RebuildError::Contradiction;
+            let mut decoder =
+                HighRateDecoder::new(count, ROW, buffer.len(), DefaultEngine::new(), None).map_err(broken)?;
+            for index in (0..count).filter(|index| lost.binary_search(index).is_err()) {
+                if !self.load(volume, self.shard_of(group, index), offset, &mut buffer) {
+                    return Err(unreadable().into());
+                }
+                decoder.add_original_shard(index, &buffer).map_err(broken)?;
+            }
+            for index in helpers {
+                if !self.load_recovery(volume, *index, offset, &mut buffer) {
+                    return Err(unreadable().into());
+                }
+                decoder.add_recovery_shard(index - group * ROW, &buffer).map_err(broken)?;
+            }
+            let result = decoder.decode().map_err(broken)?;
+            for (index, whole) in lost.iter().zip(&mut rebuilt) {
+                whole.extend(result.restored_original(*index).ok_or(RebuildError::Contradiction)?);
+            }
+        }
+        for (index, whole) in lost.iter().zip(&rebuilt) {
+            let shard = self.shard_of(group, *index);
+            if self.record.shards.get(shard) != Some(&XxHash3_64::oneshot(whole)) {
+                return Err(RebuildError::Contradiction);
+            }
+            let from = shard as u64 * u64::from(size);
+            let there = self.record.length.saturating_sub(from).min(whole.len() as u64) as usize;
+            write(self.record.start + from, whole.get(..there).unwrap_or_default())?;
+        }
+        Ok(())
+    }
+
+    /// Computes the frame with the recovery data again, from a section that is whole, and hands it to `write` piece
+    /// by piece with its place in the volume.
+    ///
+    /// # Errors
+    /// When the section cannot be read or `write` refuses.
+    pub fn encode_again(
+        &self,
+        volume: &mut (impl Read + Seek),
+        write: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Record { geometry, bundle, volume: number, start, length, .. } = self.record;
+        let mut encoder = SectionEncoder::new(geometry, bundle, number, start);
+        let mut buffer = vec![0; 1 << 20];
+        let mut at = 0;
+        while at < length {
+            let now = buffer.get_mut(..(length - at).min(1 << 20) as usize).unwrap_or_default();
+            if read_at(volume, start + at, now)? < now.len() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            encoder.push(now);
+            at += now.len() as u64;
+        }
+        let mut place = self.frame;
+        encoder.finish(&mut |bytes| {
+            write(place, bytes)?;
+            place += bytes.len() as u64;
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::Cursor;
+
+    fn noise(length: usize, seed: u32) -> Vec<u8> {
+        (0..length as u32).map(|n| (n ^ seed).wrapping_mul(2_654_435_761).to_be_bytes()[1]).collect()
+    }
+
+    /// `lengths` bytes in as many sections, each with its recovery data behind it.
+    fn volume(geometry: Geometry, lengths: &[usize]) -> Vec<u8> {
+        let mut volume = Vec::new();
+        for (at, length) in lengths.iter().enumerate() {
+            let mut encoder = SectionEncoder::new(geometry, Sha256::of(b"bundle"), 1, volume.len() as u64);
+            let content = noise(*length, at as u32);
+            volume.extend(&content);
+            content.chunks(1000).for_each(|piece| encoder.push(piece));
+            let expected = encoder.frame_length(0);
+            let before = volume.len();
+            encoder.finish(&mut |bytes| io::Write::write_all(&mut volume, bytes)).unwrap();
+            assert_eq!((volume.len() - before) as u64, expected);
+        }
+        volume
+    }
+
+    /// Repairs as far as it goes; true when every byte is back.
+    fn repaired(damaged: &[u8], whole: &[u8], sections: usize) -> bool {
+        let mut file = Cursor::new(damaged);
+        let found = find_sections(&mut file).unwrap();
+        if found.len() != sections {
+            return false;
+        }
+        let mut result = damaged.to_vec();
+        result.resize(whole.len(), 0);
+        for section in found {
+            let damage = section.damage(&mut file).unwrap();
+            let put = |result: &mut Vec<u8>, at: u64, bytes: &[u8]| {
+                result[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
+                Ok(())
+            };
+            if section.rebuild(&mut file, &damage, &mut |at, bytes| put(&mut result, at, bytes)).is_err() {
+                return false;
+            }
+            let data = Cursor::new(result.clone());
+            section.encode_again(&mut data.clone(), &mut |at, bytes| put(&mut result, at, bytes)).unwrap();
+        }
+        result == whole
+    }
+
+    const GEOMETRY: Geometry = Geometry { shard: 64, rows: 6, groups: 3 };
+
+    #[test]
+    fn a_hole_as_long_as_the_recovery_data_is_filled_anywhere() {
+        let whole = volume(GEOMETRY, &[18 * 4096, 9 * 4096 + 100]);
+        // three groups x 64 shards x 64 bytes
+        for from in (0..18 * 4096 - 12_288).step_by(1_777) {
+            let from = from / 64 * 64;
+            let mut damaged = whole.clone();
+            damaged[from..from + 12_288].fill(0xEE);
+            assert!(repaired(&damaged, &whole, 2), "hole at {from}");
+        }
+    }
+
+    #[test]
+    fn scattered_damage_and_damage_to_the_recovery_data_are_repaired() {
+        let whole = volume(GEOMETRY, &[18 * 4096, 5000]);
+        let mut damaged = whole.clone();
+        // Not in the records: one digest of theirs does not tell which of their bytes are right.
+        let recovery = 18 * 4096 + 8 + HEAD + 8 * (1152 + 192);
+        for at in (0..18 * 4096).chain(recovery..recovery + 10_000).step_by(1201) {
+            damaged[at] ^= 0x10;
+        }
+        assert!(repaired(&damaged, &whole, 2));
+        let mut damaged = whole.clone();
+        let record = 18 * 4096;
+        damaged[record..record + 200].fill(0);
+        damaged[10..500].fill(0);
+        assert!(repaired(&damaged, &whole, 2));
+    }
+
+    #[test]
+    fn a_tail_that_is_missing_is_damage_like_any_other() {
+        let whole = volume(GEOMETRY, &[18 * 4096]);
+        let mut file = Cursor::new(&whole);
+        let section = find_sections(&mut file).unwrap().pop().unwrap();
+        // The second record is gone, and half of the recovery shards.
+        let cut = &whole[..whole.len() - section.record.encode().len() - 50 * 64];
+        assert!(repaired(cut, &whole, 1));
+        let damage = section.damage(&mut Cursor::new(cut)).unwrap();
+        assert!(damage.shards.is_empty() && damage.recovery.len() == 50);
+    }
+
+    #[test]
+    fn more_damage_than_recovery_data_is_said_and_the_rest_is_rebuilt() {
+        let whole = volume(GEOMETRY, &[18 * 4096]);
+        let mut damaged = whole.clone();
+        damaged[..4096 + 64].fill(1); // group 0 loses 64, group 1 loses 1
+        damaged[3 * 4096..3 * 4096 + 64].fill(1); // group 0 loses one more
+        let mut file = Cursor::new(&damaged);
+        let section = find_sections(&mut file).unwrap().pop().unwrap();
+        let damage = section.damage(&mut file).unwrap();
+        let mut written = Vec::new();
+        let outcome = section.rebuild(&mut file, &damage, &mut |at, _| {
+            written.push(at);
+            Ok(())
+        });
+        assert!(matches!(outcome, Err(RebuildError::TooMuch { lost: 4160, intact: 4096 })));
+        assert_eq!(written, [4096]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_damage_within_bounds_is_repaired(
+            length in 1usize..18 * 4096,
+            holes in prop::collection::vec((0usize..18 * 4096, 1usize..400), 0..6),
+        ) {
+            let whole = volume(GEOMETRY, &[length]);
+            let mut damaged = whole.clone();
+            for (at, long) in holes {
+                let at = at % length;
+                let end = (at + long).min(length);
+                damaged[at..end].iter_mut().for_each(|byte| *byte ^= 0x55);
+            }
+            prop_assert!(repaired(&damaged, &whole, 1));
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), at in 0usize..300) {
+            let mut bytes = bytes;
+            if at < bytes.len() {
+                bytes.splice(at..at, TAG);
+            }
+            let mut file = Cursor::new(&bytes);
+            prop_assert!(find_sections(&mut file).unwrap().is_empty());
+        }
+    }
+}
