@@ -7,9 +7,25 @@ use std::path::Path;
 
 /// Writes beside, syncs, renames, syncs the folder: under `path` stands the old file or the new one, never half of one.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Outcome {
+    put(path, bytes, fs_err::OpenOptions::new().write(true).create(true).truncate(true))
+}
+
+/// The same, for this account's eyes only.
+pub(crate) fn write_secret(path: &Path, bytes: &[u8]) -> Outcome {
+    let mut options = fs_err::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    {
+        use fs_err::os::unix::fs::OpenOptionsExt as _;
+        options.mode(0o600);
+    }
+    put(path, bytes, &options)
+}
+
+fn put(path: &Path, bytes: &[u8], options: &fs_err::OpenOptions) -> Outcome {
     let partial = layout::partial(path);
     let written = (|| {
-        let mut file = fs_err::File::create(&partial)?;
+        let mut file = options.open(&partial)?;
         file.write_all(bytes)?;
         file.sync_all()?;
         drop(file);

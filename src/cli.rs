@@ -57,6 +57,8 @@ pub(crate) enum Command {
     Bundle(BundleArgs),
     /// Check every byte of a bundle or of an installed home
     Verify(VerifyArgs),
+    /// Make a key that signs bundles
+    Keygen(KeygenArgs),
     /// Put a damaged bundle back together with its recovery data
     Repair(RepairArgs),
     /// Show what a bundle holds
@@ -113,6 +115,8 @@ pub(crate) struct StartArgs {
     pub(crate) home: HomeArgs,
     #[command(flatten)]
     pub(crate) page: PageArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// Stop after the self-test
     #[arg(long)]
     pub(crate) no_serve: bool,
@@ -200,6 +204,8 @@ pub(crate) struct BundleArgs {
     /// Cut the archive into files of at most this size, for example 4GB [default: what the target's file system allows]
     #[arg(long, value_name = "SIZE")]
     pub(crate) volume_size: Option<ByteSize>,
+    #[command(flatten)]
+    pub(crate) sign: SignArgs,
     /// Recovery data to add, from which damaged places can be computed again; 0 for none
     #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = percent)]
     pub(crate) recovery: f64,
@@ -231,6 +237,8 @@ pub(crate) struct InstallArgs {
     pub(crate) bundle: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) home: HomeArgs,
+    #[command(flatten)]
+    pub(crate) trust: TrustArgs,
     /// Go back to the installation before this one
     #[arg(long, conflicts_with = "bundle")]
     pub(crate) roll_back: bool,
@@ -294,6 +302,41 @@ pub(crate) struct RepairArgs {
     /// The bundle folder, or one of its volumes
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
+}
+
+/// Who vouches for a bundle.
+#[derive(Args, Debug)]
+pub(crate) struct SignArgs {
+    /// Sign with this minisign secret key [default: this account's own, made when it is first needed]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sign: Option<PathBuf>,
+    /// Do not sign: whoever installs must say --allow-unsigned
+    #[arg(long, conflicts_with = "sign")]
+    pub(crate) no_sign: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct KeygenArgs {
+    /// Write the secret key here, and the public one beside it, ending in .pub
+    #[arg(long, short, value_name = "FILE", default_value = "fieldforge.key")]
+    pub(crate) out: PathBuf,
+    /// Protect it with a password, which is asked for (or taken from FIELDFORGE_KEY_PASSWORD)
+    #[arg(long)]
+    pub(crate) password: bool,
+}
+
+/// Whose bundles are accepted.
+#[derive(Args, Debug, Default)]
+pub(crate) struct TrustArgs {
+    /// Trust bundles of this minisign public key: the key or its .pub file (may be repeated) [default: those that the home trusts; the first one, for a new home]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) trust: Vec<String>,
+    /// Accept a bundle that nobody signed
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
+    /// Accept an older edition of what is installed
+    #[arg(long)]
+    pub(crate) allow_older: bool,
 }
 
 /// Reads "2%" or "2".

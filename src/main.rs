@@ -14,6 +14,7 @@ mod home;
 mod models;
 mod output;
 mod self_test;
+mod signing;
 mod system;
 
 use clap::Parser as _;
@@ -47,6 +48,7 @@ fn run(command: Option<Command>, output: &Output) -> Outcome {
         Some(Command::Plan(args)) => commands::plan::run(&args, output),
         Some(Command::Bundle(args)) => commands::bundle::run(&args, output),
         Some(Command::Verify(args)) => commands::verify::run(&args, output),
+        Some(Command::Keygen(args)) => commands::keygen::run(&args, output),
         Some(Command::Repair(args)) => commands::repair::run(&args, output),
         Some(Command::Inspect(args)) => commands::inspect::run(&args, output),
         Some(Command::Install(args)) => commands::install::run(&args, output),

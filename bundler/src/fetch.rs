@@ -100,7 +100,7 @@ fn lock(plan: &BundlePlan, fetched: &[FetchedFile]) -> Lock {
             files: own.map(|file| file.file.clone()).collect(),
         }
     });
-    Lock { format: Lock::FORMAT, request: plan.request, components: components.collect() }
+    Lock { format: Lock::FORMAT, request: plan.request, sequence: 1, components: components.collect() }
 }
 
 /// Refuses before the first byte when what is known to come does not fit.

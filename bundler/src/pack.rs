@@ -8,7 +8,7 @@ mod survey;
 mod target_disk;
 mod volume_writer;
 
-use crate::Content;
+use crate::{Content, SigningKey};
 use compression::Compressors;
 use folder::BundleFolder;
 use manifest::{
@@ -26,7 +26,7 @@ pub use error::PackError;
 pub use target_disk::default_volume_size;
 
 /// What goes into a bundle.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct PackInput<'a> {
     /// The bundle's name.
     pub name: &'a str,
@@ -44,6 +44,10 @@ pub struct PackInput<'a> {
     pub programs: Vec<(String, PathBuf)>,
     /// The program that packs ("fieldforge 0.1.0").
     pub made_by: String,
+    /// Which edition of the bundle it is; 0: not counted.
+    pub sequence: u64,
+    /// Signs the manifest.
+    pub key: Option<&'a SigningKey>,
 }
 
 /// One file to pack.
@@ -106,7 +110,7 @@ pub struct PackReport {
 
 /// Makes a bundle folder: volumes, programs, `START-HERE.txt`, `SHA256SUMS`.
 ///
-/// The same input gives the same bytes, on any number of threads. Every file is read twice: once for its digests,
+/// The same input gives the same bytes, on any number of threads, but for the signature. Every file is read twice: once for its digests,
 /// which go into the manifest at the head of the archive, and once to be packed; a file that is not, or no longer,
 /// what its size and digest promise stops the work. Until everything is written and on the disk, all names end in
 /// `.part` and the folder says that it is unfinished.
@@ -129,7 +133,9 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
         folder.copy_program(program, source)?;
     }
     let limit = options.volume_size.or_else(|| default_volume_size(&options.out));
-    let plan = ArchivePlan::new(&manifest);
+    let key = input.key.map(|key| key.sign(&manifest.to_json(), &manifest.name, manifest.sequence));
+    let signature = key.transpose().map_err(PackError::Sign)?;
+    let plan = ArchivePlan::new(&manifest, signature.as_deref());
     let bundle_id = manifest.id();
     let estimate = target_disk::packed_size(&manifest, &surveyed);
     let mut writer = VolumeWriter::new(&options.out, &manifest.name, bundle_id, limit, options.recovery, estimate);
@@ -159,6 +165,7 @@ fn describe(input: &PackInput<'_>, files: &[PackFile], surveyed: &[SurveyedFile]
     let manifest = BundleManifest {
         format: BundleManifest::FORMAT,
         name: input.name.to_owned(),
+        sequence: input.sequence,
         made_by: input.made_by.clone(),
         chunk_size: BundleManifest::CHUNK_SIZE,
         needs: Needs {

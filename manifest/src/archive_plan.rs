@@ -15,6 +15,10 @@ pub enum Segment {
         /// Which, from 0.
         index: usize,
     },
+    /// Padding, and the tar header of the signature, where there is one.
+    SignatureHeader,
+    /// The signature.
+    Signature,
     /// Padding, and the tar header of a file.
     Header {
         /// Which of [`BundleManifest::files`].
@@ -39,6 +43,7 @@ pub enum Segment {
 pub struct ArchivePlan<'a> {
     manifest: &'a BundleManifest,
     text: Vec<u8>,
+    signature: Option<&'a str>,
     segments: Vec<Segment>,
 }
 
@@ -46,19 +51,22 @@ pub struct ArchivePlan<'a> {
 const BLOCK: u64 = 512;
 
 impl<'a> ArchivePlan<'a> {
-    /// The plan of a bundle's archive.
+    /// The plan of a bundle's archive; `signature` is the text of the manifest's signature file, if it has one.
     #[must_use]
-    pub fn new(manifest: &'a BundleManifest) -> Self {
+    pub fn new(manifest: &'a BundleManifest, signature: Option<&'a str>) -> Self {
         let text = manifest.to_json();
         let mut segments = vec![Segment::ManifestHeader];
         let chunks = text.len().div_ceil(BundleManifest::CHUNK_SIZE as usize);
         segments.extend((0..chunks).map(|index| Segment::ManifestText { index }));
+        if signature.is_some() {
+            segments.extend([Segment::SignatureHeader, Segment::Signature]);
+        }
         for (file, entry) in manifest.files.iter().enumerate() {
             segments.push(Segment::Header { file });
             segments.extend((0..entry.chunks.len()).map(|index| Segment::Chunk { file, index }));
         }
         segments.push(Segment::End);
-        Self { manifest, text, segments }
+        Self { manifest, text, signature, segments }
     }
 
     /// The manifest.
@@ -96,6 +104,8 @@ impl<'a> ArchivePlan<'a> {
             Segment::ManifestText { index } => {
                 self.text.chunks(BundleManifest::CHUNK_SIZE as usize).nth(index).map(<[u8]>::to_vec)
             }
+            Segment::SignatureHeader => Some(signature_header(self.text.len() as u64, self.signature?.len() as u64)),
+            Segment::Signature => Some(self.signature?.as_bytes().to_vec()),
             Segment::Header { file } => {
                 let entry = self.manifest.files.get(file)?;
                 let mut bytes = padding(self.size_before(file));
@@ -126,6 +136,7 @@ impl<'a> ArchivePlan<'a> {
     pub fn describe(&self, segment: Segment) -> String {
         match (segment, self.file(segment)) {
             (Segment::ManifestHeader | Segment::ManifestText { .. }, _) => format!("`{}`", layout::MANIFEST),
+            (Segment::SignatureHeader | Segment::Signature, _) => format!("`{}`", layout::MANIFEST_SIGNATURE),
             (Segment::Header { .. }, Some(entry)) => format!("the tar header of `{}`", entry.path),
             (Segment::Chunk { .. }, Some(entry)) => format!("`{}`", entry.path),
             _ => "the end of the archive".to_owned(),
@@ -136,7 +147,7 @@ impl<'a> ArchivePlan<'a> {
     fn size_before(&self, file: usize) -> u64 {
         match file.checked_sub(1) {
             Some(before) => self.manifest.files.get(before).map_or(0, |entry| entry.size),
-            None => self.text.len() as u64,
+            None => self.signature.map_or(self.text.len(), str::len) as u64,
         }
     }
 }
@@ -153,6 +164,22 @@ pub fn parse_manifest_header(bytes: &[u8]) -> Option<u64> {
     let block = tar::Header::from_byte_slice(bytes.get(..BLOCK as usize)?);
     let size = block.entry_size().ok()?;
     (manifest_header(size) == bytes).then_some(size)
+}
+
+/// What follows the manifest in a signed archive: padding, and the tar header of the signature.
+fn signature_header(manifest: u64, size: u64) -> Vec<u8> {
+    let mut bytes = padding(manifest);
+    bytes.extend(tar_header(layout::MANIFEST_SIGNATURE, size));
+    bytes
+}
+
+/// Reads the size of the signature out of the frame that follows a manifest of that size; nothing when it is anything
+/// else.
+#[must_use]
+pub fn parse_signature_header(bytes: &[u8], manifest: u64) -> Option<u64> {
+    let block = bytes.get(padding(manifest).len()..)?.get(..BLOCK as usize)?;
+    let size = tar::Header::from_byte_slice(block).entry_size().ok()?;
+    (signature_header(manifest, size) == bytes).then_some(size)
 }
 
 fn padding(size: u64) -> Vec<u8> {
@@ -217,6 +244,7 @@ mod tests {
         BundleManifest {
             format: 1,
             name: "kit".into(),
+            sequence: 0,
             made_by: "fieldforge".into(),
             chunk_size: BundleManifest::CHUNK_SIZE,
             needs: crate::Needs::default(),
@@ -233,7 +261,7 @@ mod tests {
         let long = format!("parts/{}/x.bin", "long-name-".repeat(14));
         let files = [("a/empty", 0), ("a/one", 1), ("models/Grüße 猫.bin", 513), (long.as_str(), (4 << 20) + 5)];
         let manifest = manifest(&files);
-        let plan = ArchivePlan::new(&manifest);
+        let plan = ArchivePlan::new(&manifest, Some("a signature"));
         let mut stream = Vec::new();
         for segment in plan.segments() {
             match plan.literal(*segment) {
@@ -250,6 +278,8 @@ mod tests {
             let name = entry.path().unwrap().to_str().unwrap().to_owned();
             if name == layout::MANIFEST {
                 assert_eq!(content, manifest.to_json());
+            } else if name == layout::MANIFEST_SIGNATURE {
+                assert_eq!(content, b"a signature");
             } else {
                 assert!(content.iter().all(|byte| *byte == 7));
                 seen.push((name, content.len() as u64));

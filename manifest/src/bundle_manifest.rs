@@ -15,6 +15,9 @@ pub struct BundleManifest {
     pub format: u32,
     /// The bundle's name.
     pub name: String,
+    /// Grows with every new edition of the bundle, so that an old one is not taken for an update; 0: not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub sequence: u64,
     /// The program that made it ("fieldforge 0.1.0").
     pub made_by: String,
     /// Size of a chunk in bytes; every file is cut into chunks of this size, the last one shorter.
@@ -106,6 +109,10 @@ pub struct SelfTestSpec {
     pub machine_class: String,
     /// Least PSNR in dB that a machine of another class must reach.
     pub least_psnr: f64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl BundleManifest {
@@ -262,6 +269,7 @@ mod tests {
         BundleManifest {
             format: 1,
             name: "kit".into(),
+            sequence: 0,
             made_by: "fieldforge 0.1.0".into(),
             chunk_size: BundleManifest::CHUNK_SIZE,
             needs: Needs::default(),

@@ -19,8 +19,6 @@ pub const SKIPPABLE: RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
 pub const VOLUME: u32 = 0x184D_2A50;
 /// Recovery data; the `recovery` crate makes and reads them.
 pub const PARITY: u32 = 0x184D_2A51;
-/// Reserved: the manifest's signature.
-pub const SIGNATURE: u32 = 0x184D_2A53;
 /// The seek table of zstd's seekable format.
 pub const SEEK_TABLE: u32 = 0x184D_2A5E;
 

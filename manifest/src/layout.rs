@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 
 /// The bundle's table of contents, first member of the archive; also kept in every generation.
 pub const MANIFEST: &str = "MANIFEST.json";
-/// The manifest's signature (its place is reserved).
+/// The manifest's signature, second member of a signed archive.
 pub const MANIFEST_SIGNATURE: &str = "MANIFEST.json.minisig";
 /// What a person who finds the stick should read.
 pub const START_HERE: &str = "START-HERE.txt";
@@ -44,6 +44,8 @@ pub const CURRENT: &str = "CURRENT";
 pub const GENERATIONS: &str = "generations";
 /// What was installed when, in a generation.
 pub const RECEIPT: &str = "receipt.json";
+/// The keys whose bundles may be installed, in a home: one per line, with its words behind it.
+pub const TRUSTED_KEYS: &str = "trusted-keys.txt";
 /// Held while an installation changes a home.
 pub const HOME_LOCK: &str = "home.lock";
 /// Pictures.

@@ -43,9 +43,10 @@ mod lock;
 mod report;
 mod request;
 mod settings;
+mod signature;
 mod source;
 
-pub use archive_plan::{ArchivePlan, Segment, manifest_header, parse_manifest_header};
+pub use archive_plan::{ArchivePlan, Segment, manifest_header, parse_manifest_header, parse_signature_header};
 pub use bundle_manifest::{BundleManifest, FileEntry, Needs, Program, SelfTestSpec};
 pub use bundle_path::{BundlePath, BundlePathError};
 pub use byte_size::{ByteSize, ByteSizeError};
@@ -58,4 +59,5 @@ pub use lock::{Confirmation, Lock, LockedComponent, LockedFile};
 pub use report::{Event, Reporter, Silent};
 pub use request::{OwnComponent, Request, SelfTestRequest};
 pub use settings::RecommendedSettings;
+pub use signature::{PublicKey, PublicKeyError, Signature, SignatureError};
 pub use source::Source;

@@ -11,9 +11,16 @@ pub struct Lock {
     pub format: u32,
     /// Digest over the request it was made for, so that a changed `forge.toml` is noticed.
     pub request: Sha256,
+    /// Grows whenever the components change.
+    #[serde(default = "first")]
+    pub sequence: u64,
     /// What was chosen, in the order of the request.
     #[serde(default, rename = "component")]
     pub components: Vec<LockedComponent>,
+}
+
+const fn first() -> u64 {
+    1
 }
 
 /// One component, pinned.
@@ -122,6 +129,7 @@ mod tests {
     #[test]
     fn what_is_written_reads_back() {
         let lock = Lock {
+            sequence: 2,
             format: Lock::FORMAT,
             request: Sha256::of(b"request"),
             components: vec![LockedComponent {

@@ -7,8 +7,10 @@ use crate::commands::verify;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
 use crate::self_test::{LEAST_PSNR, machine_class, pixels_sha256};
-use crate::{atomic, builtin, home, models};
-use bundler::{BundlePlan, Content, FetchOptions, Fetched, FetchedFile, PackFile, PackInput, PackOptions, PackReport};
+use crate::{atomic, builtin, home, models, signing};
+use bundler::{
+    BundlePlan, Content, FetchOptions, Fetched, FetchedFile, PackFile, PackInput, PackOptions, PackReport, SigningKey,
+};
 use engine::{Model, Recipe, UsedFile, UsedFiles};
 use manifest::{
     BundlePath, ByteSize, Component, ComponentId, ComponentKind, LockedComponent, Needs, RecommendedSettings,
@@ -27,14 +29,16 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
         replace: args.replace,
         ..PackOptions::default()
     };
+    let key = signing::key(&args.sign, output)?;
     let plan = output.step(1, 4, "Plan", || {
         let plan = wish.plan(args.request.trust_on_first_use)?;
         output.say(plan.to_string().trim_end());
         Ok(plan)
     })?;
     let fetched = output.step(2, 4, "Fetch and check every byte", || fetch(&wish, &plan, &fetching, output))?;
-    let report = output
-        .step(3, 4, "Draw the reference picture and pack", || pack(&wish, &fetched, &fetching, &packing, output))?;
+    let report = output.step(3, 4, "Draw the reference picture and pack", || {
+        pack(&wish, &fetched, &fetching, &packing, key.as_ref(), output)
+    })?;
     output.step(4, 4, "Read the bundle back", || read_back(&report, output))?;
     let size = report.volumes.iter().map(|(_, size)| size).sum();
     output.result(
@@ -55,7 +59,11 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
 
 /// Fetches what the plan names and writes the lock beside the request.
 pub(crate) fn fetch(wish: &Wish, plan: &BundlePlan, options: &FetchOptions, output: &Output) -> Outcome<Fetched> {
-    let fetched = bundler::fetch(plan, options, output)?;
+    let mut fetched = bundler::fetch(plan, options, output)?;
+    if let Some(before) = &wish.lock {
+        let changed = before.components != fetched.lock.components;
+        fetched.lock.sequence = before.sequence.saturating_add(u64::from(changed));
+    }
     if let Some(file) = &wish.lock_file {
         let text = fetched.lock.to_toml();
         if fs_err::read_to_string(file).ok().as_deref() != Some(&text) {
@@ -71,6 +79,7 @@ pub(crate) fn pack(
     fetched: &Fetched,
     fetching: &FetchOptions,
     options: &PackOptions,
+    key: Option<&SigningKey>,
     output: &Output,
 ) -> Outcome<PackReport> {
     let default_model = default_model(wish, fetched)?;
@@ -90,6 +99,8 @@ pub(crate) fn pack(
         self_test,
         programs: vec![(target(), program)],
         made_by: crate::PROGRAM_VERSION.to_owned(),
+        sequence: fetched.lock.sequence,
+        key,
     };
     Ok(bundler::pack(&input, options, output)?)
 }

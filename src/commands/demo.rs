@@ -6,8 +6,9 @@ use crate::commands::plan::Wish;
 use crate::commands::{bundle, install, selftest, serve};
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
-use crate::{atomic, home};
-use bundler::{Content, FetchOptions, PackOptions, loopback};
+use crate::{atomic, home, signing};
+use ::install::Trust;
+use bundler::{Content, FetchOptions, PackOptions, SigningKey, loopback};
 use manifest::{ByteSize, CatalogEntry, ComponentKind, Request, Sha256, Source, layout};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -98,8 +99,11 @@ fn online(out: &Path, places: &Places, output: &Output) -> Outcome {
     })?;
     drop(server);
     let packing = PackOptions { out: places.bundle.clone(), replace: true, ..PackOptions::default() };
+    // A key of its own: nothing of this account is touched.
+    let new = signing::generate(None)?;
+    let key = SigningKey::parse(&new.secret, None).map_err(|error| Failure::new(error.to_string()))?;
     let report = output.step(2, STEPS, "Pack: draw the reference picture, write the bundle", || {
-        let report = bundle::pack(&wish, &fetched, &fetching, &packing, output)?;
+        let report = bundle::pack(&wish, &fetched, &fetching, &packing, Some(&key), output)?;
         for (name, size) in &report.volumes {
             output.say(format!("      {name}, {}", ByteSize(*size)));
         }
@@ -111,7 +115,7 @@ fn online(out: &Path, places: &Places, output: &Output) -> Outcome {
 /// The machine without: install, prove, draw.
 fn offline(args: &DemoArgs, places: &Places, output: &Output) -> Outcome {
     output.step(5, STEPS, "Install: unpack, verify every chunk, switch over at once", || {
-        install::install(&places.carried, &places.home, output).map(|_| ())
+        install::install(&places.carried, &places.home, Trust::default(), output).map(|_| ())
     })?;
     output.step(6, STEPS, "Prove: draw with the network shut off by the kernel, compare", || {
         let report = selftest::in_home(&places.home, args.page.allow_unsealed, output)?;

@@ -1,11 +1,11 @@
 //! `install`: a bundle into a home, all or nothing.
 
-use crate::cli::InstallArgs;
+use crate::cli::{InstallArgs, TrustArgs};
 use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::output::Output;
-use ::install::{Bundle, InstallOptions, InstallPlan, Receipt};
-use manifest::{ByteSize, layout};
+use ::install::{Bundle, InstallOptions, InstallPlan, Receipt, Trust};
+use manifest::{ByteSize, PublicKey, layout};
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
         return Ok(());
     }
     let folder = bundle_folder(args.bundle.as_deref())?;
-    let receipt = install(&folder, &home, output)?;
+    let receipt = install(&folder, &home, trust(&args.trust)?, output)?;
     output.result(
         &receipt,
         format!(
@@ -47,12 +47,30 @@ pub(crate) fn bundle_folder(named: Option<&Path>) -> Outcome<PathBuf> {
         .with_hint("name the bundle's folder, for example: fieldforge install /media/usb/kit"))
 }
 
+/// Reads the keys that were named.
+pub(crate) fn trust(args: &TrustArgs) -> Outcome<Trust> {
+    let keys = args.trust.iter().map(|named| {
+        named.parse::<PublicKey>().or_else(|error| {
+            let text = fs_err::read_to_string(named).map_err(|_| {
+                Failure::usage(format!("`{named}` is neither a key nor a file")).with_hint(format!("a key: {error}"))
+            })?;
+            text.parse().map_err(|error| Failure::usage(format!("`{named}`: {error}")))
+        })
+    });
+    Ok(Trust {
+        keys: keys.collect::<Outcome<_>>()?,
+        allow_unsigned: args.allow_unsigned,
+        allow_older: args.allow_older,
+    })
+}
+
 /// Installs the bundle in `folder`, with the program beside it.
-pub(crate) fn install(folder: &Path, home: &Path, output: &Output) -> Outcome<Receipt> {
+pub(crate) fn install(folder: &Path, home: &Path, trust: Trust, output: &Output) -> Outcome<Receipt> {
     let bundle = Bundle::open(folder)?;
     let options = InstallOptions {
         program: Some(program_for(&bundle, folder)?),
         home: home.to_path_buf(),
+        trust,
         ..InstallOptions::default()
     };
     let plan = InstallPlan::new(&bundle, &options)?;

@@ -1,6 +1,6 @@
 //! `start`, and no arguments at all: what a person at the offline machine wants.
 
-use crate::cli::{HomeArgs, PageArgs, StartArgs};
+use crate::cli::{HomeArgs, PageArgs, StartArgs, TrustArgs};
 use crate::commands::{install, selftest, serve};
 use crate::failure::Outcome;
 use crate::home;
@@ -32,7 +32,7 @@ pub(crate) fn without_arguments(output: &Output) -> Outcome {
     let page = PageArgs { port: None, no_browser: false, allow_unsealed: false };
     if home::is_bundle(&beside) {
         let home = HomeArgs { home: Some(ask_where(home::resolve(&home)?)?) };
-        return run(&StartArgs { bundle: None, home, page, no_serve: false }, output);
+        return run(&StartArgs { bundle: None, home, page, trust: TrustArgs::default(), no_serve: false }, output);
     }
     if home::is_home(&beside) {
         return serve::serve(&beside, &page, output);
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &StartArgs, output: &Output) -> Outcome {
             output.say("this bundle is already installed there; nothing to do");
             return Ok(());
         }
-        install::install(&folder, &home, output).map(|_| ())
+        install::install(&folder, &home, install::trust(&args.trust)?, output).map(|_| ())
     })?;
     output.step(2, steps, "Draw a picture with the network shut off by the kernel", || {
         let report = selftest::in_home(&home, args.page.allow_unsealed, output)?;

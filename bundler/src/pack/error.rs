@@ -1,7 +1,7 @@
 //! Why a bundle could not be packed.
 
 use super::PackFile;
-use crate::Content;
+use crate::{Content, SigningKeyError};
 use manifest::{BundlePath, ByteSize, ManifestError, Sha256};
 use std::io;
 use std::path::PathBuf;
@@ -94,6 +94,9 @@ pub enum PackError {
     /// The disk cannot be written to.
     #[error("the target cannot be written to: {0}")]
     ReadOnly(io::Error),
+    /// The manifest could not be signed.
+    #[error("the bundle could not be signed: {0}")]
+    Sign(SigningKeyError),
     /// zstd failed.
     #[error("compression failed: {0}")]
     Compress(io::Error),
@@ -130,7 +133,7 @@ impl PackError {
             Self::ReadOnly(_) => {
                 "check the stick's write protection and your rights, or choose another folder with `--out`".to_owned()
             }
-            Self::Compress(_) => return None,
+            Self::Compress(_) | Self::Sign(_) => return None,
             Self::Io(_) => "check the medium and your rights there, then run the same command again".to_owned(),
         })
     }

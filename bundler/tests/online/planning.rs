@@ -130,6 +130,7 @@ fn a_stale_lock_is_kept_where_it_fits() {
         }],
     };
     let lock = |version| Lock {
+        sequence: 1,
         format: Lock::FORMAT,
         request: Sha256::of(b"another request"),
         components: vec![locked("doubtful", b"pinned", version)],

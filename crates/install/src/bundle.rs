@@ -3,7 +3,10 @@
 use crate::OpenError;
 use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{Volume, VolumeSet};
-use manifest::{BundleManifest, Finding, Problem, Sha256, layout, manifest_header, parse_manifest_header};
+use manifest::{
+    ArchivePlan, BundleManifest, Finding, Problem, Sha256, Signature, layout, manifest_header, parse_manifest_header,
+    parse_signature_header,
+};
 use std::io::{Read, Seek};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
@@ -21,6 +24,7 @@ pub enum Verified {}
 pub struct Bundle<State = Unverified> {
     pub(crate) set: VolumeSet,
     pub(crate) manifest: BundleManifest,
+    signature: Option<Signature>,
     state: PhantomData<State>,
 }
 
@@ -37,8 +41,8 @@ impl Bundle<Unverified> {
         let Some(first) = set.volumes.first().filter(|volume| volume.number == 1) else {
             return Err(OpenError::NoManifest { findings: set.findings });
         };
-        let text = match read_manifest(first) {
-            Ok(text) => text,
+        let (text, signature) = match read_manifest(first) {
+            Ok(read) => read,
             Err(problem) => {
                 let mut findings = set.findings.clone();
                 findings.push(Finding { subject: first.name.clone(), problem });
@@ -53,11 +57,13 @@ impl Bundle<Unverified> {
             // Not in canonical form: the frames of the archive would not be where its plan expects them.
             return Err(OpenError::WrongManifest { volume: first.name.clone() });
         }
-        Ok(Self { set, manifest, state: PhantomData })
+        let signature = signature.map(|signature| Signature::check(&text, &signature)).transpose();
+        let signature = signature.map_err(|reason| OpenError::WrongSignature { volume: first.name.clone(), reason })?;
+        Ok(Self { set, manifest, signature, state: PhantomData })
     }
 
     pub(crate) fn into_verified(self) -> Bundle<Verified> {
-        Bundle { set: self.set, manifest: self.manifest, state: PhantomData }
+        Bundle { set: self.set, manifest: self.manifest, signature: self.signature, state: PhantomData }
     }
 }
 
@@ -66,6 +72,17 @@ impl<State> Bundle<State> {
     #[must_use]
     pub const fn manifest(&self) -> &BundleManifest {
         &self.manifest
+    }
+
+    /// The checked signature of the table of contents, where there is one.
+    #[must_use]
+    pub const fn signature(&self) -> Option<&Signature> {
+        self.signature.as_ref()
+    }
+
+    /// Which frame of the archive holds what.
+    pub(crate) fn plan(&self) -> ArchivePlan<'_> {
+        ArchivePlan::new(&self.manifest, self.signature.as_ref().map(Signature::text))
     }
 
     /// The bundle's identity.
@@ -93,8 +110,8 @@ impl<State> Bundle<State> {
     }
 }
 
-/// The text of the manifest, at the head of the first volume.
-fn read_manifest(volume: &Volume) -> Result<Vec<u8>, Problem> {
+/// The text of the manifest, at the head of the first volume, and that of its signature.
+fn read_manifest(volume: &Volume) -> Result<(Vec<u8>, Option<String>), Problem> {
     let file = fs_err::File::open(&volume.path).map_err(|error| Problem::Unreadable { reason: error.to_string() })?;
     let mut scanner = FrameScanner::new(file, false);
     let header = decoded(&mut scanner)?;
@@ -113,7 +130,14 @@ fn read_manifest(volume: &Volume) -> Result<Vec<u8>, Problem> {
         }
         text.extend(piece);
     }
-    Ok(text)
+    // A first volume that ends here holds no signature.
+    let Ok(next) = decoded(&mut scanner) else { return Ok((text, None)) };
+    let Some(size) = parse_signature_header(&next, size) else { return Ok((text, None)) };
+    let signature = decoded(&mut scanner)?;
+    if signature.len() as u64 != size || size > Signature::MAX_TEXT {
+        return Err(refuse(format!("its `{}` is not {size} bytes long", layout::MANIFEST_SIGNATURE)));
+    }
+    Ok((text, Some(String::from_utf8_lossy(&signature).into_owned())))
 }
 
 /// The content of the next ordinary frame.

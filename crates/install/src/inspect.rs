@@ -13,6 +13,10 @@ pub struct Inspection {
     pub name: String,
     /// Its identity.
     pub id: manifest::Sha256,
+    /// Its edition; 0: not counted.
+    pub sequence: u64,
+    /// The key that signed it.
+    pub signed_by: Option<manifest::PublicKey>,
     /// The program that made it.
     pub made_by: String,
     /// Format version.
@@ -65,6 +69,8 @@ pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
     Ok(Inspection {
         name: manifest.name.clone(),
         id: bundle.id(),
+        sequence: manifest.sequence,
+        signed_by: bundle.signature().map(|signature| signature.key().clone()),
         made_by: manifest.made_by.clone(),
         format: manifest.format,
         components: components.collect(),
@@ -87,7 +93,13 @@ impl fmt::Display for Inspection {
             let mark = if self.default_model.as_ref() == Some(id) { "  (default model)" } else { "" };
             writeln!(f, "  {kind:<11} {:<24} {:>10}  {licence}{mark}", id.as_str(), ByteSize(part.bytes).to_string())?;
         }
-        writeln!(f, "\n  needs {} of disk space", ByteSize(self.needs.disk))?;
+        match &self.signed_by {
+            Some(key) => {
+                writeln!(f, "\n  edition {}, signed by {key}\n  the key's words: {}", self.sequence, key.words())?
+            }
+            None => writeln!(f, "\n  signed by nobody")?,
+        }
+        writeln!(f, "  needs {} of disk space", ByteSize(self.needs.disk))?;
         if self.needs.memory > 0 {
             writeln!(f, "  needs about {} of memory", ByteSize(self.needs.memory))?;
         }

@@ -6,8 +6,8 @@ use crate::home_lock::HomeLock;
 use crate::install_plan::Action;
 use crate::staged_file::StagedFile;
 use crate::stream::{Piece, StreamOptions, stream};
-use crate::{Bundle, InstallError, InstallPlan, Receipt, disk};
-use manifest::{ArchivePlan, Event, FileEntry, Reporter, Segment, layout};
+use crate::{Bundle, InstallError, InstallPlan, Receipt, Trust, disk};
+use manifest::{Event, FileEntry, Reporter, Segment, layout};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -21,6 +21,8 @@ pub struct InstallOptions {
     pub threads: usize,
     /// The running program; a copy is put into the home.
     pub program: Option<PathBuf>,
+    /// Whose bundles are accepted.
+    pub trust: Trust,
     /// Try even though room, rights or limits seem to forbid it.
     pub skip_preflight: bool,
 }
@@ -60,6 +62,8 @@ pub fn install<State>(
     let receipt = Receipt {
         bundle: bundle.manifest().name.clone(),
         bundle_id: bundle.id(),
+        sequence: bundle.manifest().sequence,
+        signed_by: bundle.signature().map(|signature| signature.key().clone()),
         generation: plan.generation,
         previous: plan.previous,
         from: bundle.folder(),
@@ -87,6 +91,9 @@ fn fill<State>(
     let threads = if options.threads == 0 { ordered::default_threads() } else { options.threads };
     let files = &bundle.manifest().files;
     write_durably(&staging.join(layout::MANIFEST), &bundle.manifest().to_json())?;
+    if let Some(signature) = bundle.signature() {
+        write_durably(&staging.join(layout::MANIFEST_SIGNATURE), signature.text().as_bytes())?;
+    }
     make_folders(staging, files)?;
     let mut there = reuse(plan, files, staging, threads, reporter)?;
     let reused: u64 = there.iter().filter_map(|at| files.get(*at)).map(|file| file.size).sum();
@@ -96,7 +103,7 @@ fn fill<State>(
     }
     let resumed = resumable(files, &there, staging)?;
     let continued: u64 = resumed.iter().map(|(_, staged)| staged.length()).sum();
-    let archive = ArchivePlan::new(bundle.manifest());
+    let archive = bundle.plan();
     let begun = |file: usize| resumed.iter().find(|(at, _)| *at == file).map_or(0, |(_, staged)| staged.chunks());
     let wanted: Vec<bool> = archive
         .segments()
@@ -248,6 +255,9 @@ impl Staging {
         self.sync(plan)?;
         if let Some(program) = program {
             copy_program(program, &self.home.join(layout::PROGRAM))?;
+        }
+        if let Some(keys) = &plan.trusted_keys {
+            write_durably(&self.home.join(layout::TRUSTED_KEYS), keys.as_bytes())?;
         }
         let name = generation::folder(&self.home, plan.generation);
         fs_err::rename(&self.folder, &name).map_err(InstallError::writing)?;

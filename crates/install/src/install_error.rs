@@ -1,6 +1,6 @@
 //! Why an installation did not happen. The generation in use stays in use.
 
-use manifest::{ByteSize, Finding};
+use manifest::{ByteSize, Finding, PublicKey};
 use std::io;
 use std::path::PathBuf;
 
@@ -14,6 +14,38 @@ pub enum InstallError {
         finding: Finding,
         /// The unfinished folder stays, for another try.
         kept: bool,
+    },
+    /// Nobody signed the bundle.
+    #[error("nobody signed the bundle `{bundle}`: whoever held it on its way could have changed it")]
+    Unsigned {
+        /// The bundle.
+        bundle: String,
+    },
+    /// The home trusts other keys.
+    #[error("this bundle was signed by somebody else\n    its key's words: {}\n    trusted here:    {}", key.words(), expected.join("\n                     "))]
+    ForeignKey {
+        /// The key that signed it.
+        key: PublicKey,
+        /// The words of the keys that are trusted.
+        expected: Vec<String>,
+    },
+    /// The file with the trusted keys holds something else.
+    #[error("`{}` holds a line that is no key: `{}`", file.display(), line.escape_debug())]
+    BadTrustedKeys {
+        /// The file.
+        file: PathBuf,
+        /// The line.
+        line: String,
+    },
+    /// A newer edition is installed.
+    #[error("this is edition {offered} of `{name}`; edition {installed} is installed already")]
+    Older {
+        /// The bundle.
+        name: String,
+        /// The edition that is installed.
+        installed: u64,
+        /// The edition of this bundle.
+        offered: u64,
     },
     /// The home's disk is too full.
     #[error("`{}` has {} free; the installation needs {}", home.display(), ByteSize(*free), ByteSize(*needed))]
@@ -123,9 +155,21 @@ impl InstallError {
     pub fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Damaged { .. } => {
-                "run `fieldforge verify` on the bundle for everything that is wrong, copy it again, then run the same \
-                 command again"
+                "run `fieldforge repair` on the bundle, or copy it again, then run the same command again; `fieldforge \
+                 verify` tells everything that is wrong"
                     .to_owned()
+            }
+            Self::Unsigned { .. } => {
+                "get a signed one (`fieldforge bundle` signs by itself), or add `--allow-unsigned` if you made it and never \
+                 let it out of your hands"
+                    .to_owned()
+            }
+            Self::ForeignKey { key, .. } => format!(
+                "ask the person who made it to read the words of their key to you; if they are the same, add `--trust {key}`"
+            ),
+            Self::BadTrustedKeys { .. } => "remove that line, or the file: then the next bundle's key is trusted".to_owned(),
+            Self::Older { .. } => {
+                "add `--allow-older` if you want to go back; `fieldforge install --roll-back` needs no bundle".to_owned()
             }
             Self::NoSpace { needed, free, .. } => {
                 format!("free {} more, or choose another disk with `--home`", ByteSize(needed.saturating_sub(*free)))

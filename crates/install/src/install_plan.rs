@@ -1,6 +1,6 @@
 //! What an installation will do, before it does it.
 
-use crate::{Bundle, Generation, InstallError, InstallOptions, disk, generation};
+use crate::{Bundle, Generation, InstallError, InstallOptions, disk, generation, trust};
 use manifest::{ByteSize, FileEntry, Sha256, layout};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +27,8 @@ pub struct InstallPlan {
     pub warnings: Vec<String>,
     /// The folder of an interrupted installation of this bundle.
     pub(crate) leftover: Option<PathBuf>,
+    /// What the file with the trusted keys will hold, when it changes.
+    pub(crate) trusted_keys: Option<String>,
 }
 
 /// One file and where it will come from.
@@ -66,6 +68,7 @@ impl InstallPlan {
         let home = &options.home;
         // A damaged generation must not prevent the installation that replaces it.
         let current = generation::current(home).unwrap_or(None);
+        let verdict = trust::judge(home, bundle, current.as_ref(), &options.trust)?;
         let leftover = leftover(home, bundle.id(), current.as_ref())?;
         let files = planned_files(&bundle.manifest().files, current.as_ref(), leftover.as_deref());
         let newest = generation::complete(home)?.into_iter().max().unwrap_or(0);
@@ -86,8 +89,9 @@ impl InstallPlan {
             needed,
             free: disk::free_space(home),
             continues: leftover.is_some(),
-            warnings: warnings(bundle),
+            warnings: verdict.warning.into_iter().chain(warnings(bundle)).collect(),
             leftover,
+            trusted_keys: verdict.keys,
         };
         if !options.skip_preflight {
             plan.preflight(bundle)?;

@@ -1,6 +1,6 @@
 //! Why a bundle could not be opened.
 
-use manifest::{Finding, ManifestError};
+use manifest::{Finding, ManifestError, SignatureError};
 use std::path::PathBuf;
 
 /// Why a bundle could not be opened.
@@ -66,6 +66,14 @@ pub enum OpenError {
         /// The first volume.
         volume: String,
     },
+    /// The signature is not one of this manifest.
+    #[error("`{volume}`: the signature of its table of contents is refused: {reason}")]
+    WrongSignature {
+        /// The first volume.
+        volume: String,
+        /// Why.
+        reason: SignatureError,
+    },
     /// The manifest is refused.
     #[error(transparent)]
     Manifest(ManifestError),
@@ -93,6 +101,11 @@ impl OpenError {
             Self::NotOurs { .. } => "give the folder that holds `START-HERE.txt`, or a volume in it".to_owned(),
             Self::NoHeader { .. } | Self::NoManifest { .. } | Self::WrongManifest { .. } => {
                 "copy the bundle folder again from where it was made".to_owned()
+            }
+            Self::WrongSignature { .. } => {
+                "do not install from this bundle: somebody or something changed it after it was signed. Copy it \
+                 again from where it was made"
+                    .to_owned()
             }
             Self::Manifest(error) => return error.hint(),
         })

@@ -1,6 +1,6 @@
 //! What was installed, when and how.
 
-use manifest::Sha256;
+use manifest::{PublicKey, Sha256};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
@@ -11,6 +11,12 @@ pub struct Receipt {
     pub bundle: String,
     /// Identity of the bundle.
     pub bundle_id: Sha256,
+    /// Its edition; 0: not counted.
+    #[serde(default)]
+    pub sequence: u64,
+    /// The key that signed it.
+    #[serde(default)]
+    pub signed_by: Option<PublicKey>,
     /// The generation.
     pub generation: u32,
     /// The generation that was in use before.

@@ -4,7 +4,7 @@ use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{locate, names};
 use crate::{Bundle, OpenError, VerifyReport};
 use manifest::frame::{SeekTable, VolumeEnd};
-use manifest::{ArchivePlan, Event, Reporter, Sha256, layout};
+use manifest::{Event, Reporter, Sha256, layout};
 use recovery::{RebuildError, find_sections};
 use serde::Serialize;
 use sha2::Digest as _;
@@ -121,7 +121,7 @@ fn rebuild_sections(path: &Path, name: String, reporter: &dyn Reporter) -> Resul
 
 /// Makes the ends of volumes and the seek table again where they are not what they should be.
 fn rebuild_ends(bundle: &Bundle, volumes: &mut [RepairedVolume]) -> Result<(), RepairError> {
-    let frames = ArchivePlan::new(bundle.manifest()).segments().len() as u64;
+    let frames = bundle.plan().segments().len() as u64;
     let mut table = SeekTable::default();
     let mut whole = true;
     for found in bundle.volumes() {

@@ -3,7 +3,7 @@
 use crate::files::digest_of;
 use crate::stream::{Piece, StreamOptions, stream};
 use crate::{Bundle, Unverified, Verified, sums};
-use manifest::{ArchivePlan, ByteSize, Event, Finding, Problem, Reporter, Sha256, layout};
+use manifest::{ByteSize, Event, Finding, Problem, Reporter, Sha256, layout};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -67,7 +67,7 @@ impl Bundle<Unverified> {
         reporter: &dyn Reporter,
         report: &mut VerifyReport,
     ) -> BTreeMap<String, Option<Sha256>> {
-        let plan = ArchivePlan::new(&self.manifest);
+        let plan = self.plan();
         let threads = if threads == 0 { ordered::default_threads() } else { threads };
         let options = StreamOptions { threads, thorough: true, wanted: &|_| true };
         let mut volumes = BTreeMap::new();

@@ -1,6 +1,7 @@
 //! One damaged bundle per kind of damage: found, named, and never installed.
 
 use crate::kit;
+use crate::kit::unsigned;
 use install::{Bundle, InstallError, InstallOptions, OpenError, VerifyReport, current, install};
 use manifest::{Silent, layout};
 use std::path::{Path, PathBuf};
@@ -30,9 +31,12 @@ fn findings(folder: &Path) -> Vec<String> {
 /// Installing must fail and leave neither a generation nor a wrong file.
 fn must_not_install(sandbox: &Sandbox, folder: &Path) -> InstallError {
     let home = kit::home(sandbox);
-    let error =
-        install(&Bundle::open(folder).unwrap(), &InstallOptions { home: home.clone(), ..Default::default() }, &Silent)
-            .unwrap_err();
+    let error = install(
+        &Bundle::open(folder).unwrap(),
+        &InstallOptions { home: home.clone(), trust: unsigned(), ..Default::default() },
+        &Silent,
+    )
+    .unwrap_err();
     assert!(current(&home).unwrap().is_none());
     for (name, content) in kit::tree(&home, &[]) {
         let right = kit::short_contents(1).into_iter().any(|(path, bytes)| name.ends_with(&path) && bytes == content);
@@ -145,9 +149,9 @@ fn swapped_volumes_are_named_and_can_still_be_installed() {
         found
             .contains(&"`kit.tar.zst.002`: does not belong here: it is named like volume 2 and is volume 3".to_owned())
     );
-    let options = InstallOptions { home: kit::home(&sandbox), ..Default::default() };
+    let options = InstallOptions { home: kit::home(&sandbox), trust: unsigned(), ..Default::default() };
     let receipt = install(&Bundle::open(&folder).unwrap(), &options, &Silent).unwrap();
-    assert_eq!(receipt.warnings.len(), 2, "{receipt:?}");
+    assert_eq!(receipt.warnings.len(), 3, "{receipt:?}");
 }
 
 #[test]

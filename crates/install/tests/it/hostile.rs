@@ -1,6 +1,7 @@
 //! Archives made by somebody who means harm: refused by name.
 
 use crate::kit;
+use crate::kit::unsigned;
 use install::{Bundle, InstallOptions, install};
 use manifest::frame::{VolumeEnd, VolumeHeader};
 use manifest::{ArchivePlan, BundleManifest, Segment, Sha256, Silent};
@@ -18,7 +19,7 @@ fn forge(sandbox: &Sandbox, change: impl Fn(Segment, Vec<u8>) -> Vec<Vec<u8>>) -
     let contents = kit::short_contents(1);
     let report = kit::pack_into(sandbox, "honest", &kit::input(sandbox, "kit", &contents), None, 1);
     let manifest: &BundleManifest = &report.manifest;
-    let plan = ArchivePlan::new(manifest);
+    let plan = ArchivePlan::new(manifest, None);
     let header = VolumeHeader { bundle: manifest.id(), number: 1, first_frame: 0 };
     let mut volume = header.encode();
     let mut frames = 0;
@@ -40,7 +41,7 @@ fn forge(sandbox: &Sandbox, change: impl Fn(Segment, Vec<u8>) -> Vec<Vec<u8>>) -
 /// What installing says, and that nothing came of it.
 fn refusal(sandbox: &Sandbox, archive: &std::path::Path) -> String {
     let home = kit::home(sandbox);
-    let options = InstallOptions { home: home.clone(), ..Default::default() };
+    let options = InstallOptions { home: home.clone(), trust: unsigned(), ..Default::default() };
     let error = install(&Bundle::open(archive).unwrap(), &options, &Silent).unwrap_err();
     assert!(install::current(&home).unwrap().is_none());
     assert!(Bundle::open(archive).unwrap().verify(1, &Silent).is_err());
@@ -62,7 +63,7 @@ fn header(kind: tar::EntryType, name: &str, size: u64) -> Vec<u8> {
 fn an_honest_forgery_installs() {
     let sandbox = Sandbox::new();
     let archive = forge(&sandbox, |_, content| vec![content]);
-    let options = InstallOptions { home: kit::home(&sandbox), ..Default::default() };
+    let options = InstallOptions { home: kit::home(&sandbox), trust: unsigned(), ..Default::default() };
     install(&Bundle::open(&archive).unwrap(), &options, &Silent).unwrap();
 }
 
@@ -132,7 +133,7 @@ fn a_manifest_that_contradicts_itself_is_refused() {
     let liar = manifest.files.iter_mut().find(|file| file.chunks.len() == 2).unwrap();
     liar.sha256 = Sha256::of(b"something else");
     let path = liar.path.to_string();
-    let plan = ArchivePlan::new(&manifest);
+    let plan = ArchivePlan::new(&manifest, None);
     let mut volume = VolumeHeader { bundle: manifest.id(), number: 1, first_frame: 0 }.encode();
     for segment in plan.segments() {
         let content = plan.literal(*segment).unwrap_or_else(|| {
@@ -147,7 +148,7 @@ fn a_manifest_that_contradicts_itself_is_refused() {
     let sha256 = Sha256::of(&volume);
     volume.extend(VolumeEnd { bundle: manifest.id(), number: 1, last: true, next_frame, sha256 }.encode());
     let archive = sandbox.write("forged/kit.tar.zst", &volume);
-    let options = InstallOptions { home: kit::home(&sandbox), ..Default::default() };
+    let options = InstallOptions { home: kit::home(&sandbox), trust: unsigned(), ..Default::default() };
     let refused = install(&Bundle::open(&archive).unwrap(), &options, &Silent).unwrap_err().to_string();
     assert_eq!(
         refused,

@@ -1,6 +1,7 @@
 //! Killed at any step, an installation leaves the one before in use and completes when run again.
 
 use crate::kit;
+use crate::kit::unsigned;
 use install::{Bundle, InstallOptions, current, install, verify_home};
 use manifest::{Sha256, Silent, layout};
 use std::path::{Path, PathBuf};
@@ -15,7 +16,7 @@ fn installs_when_told() {
     let sandbox = Sandbox::new();
     let bundle = told(BUNDLE).unwrap_or_else(|| kit::short_bundle(&sandbox, "bundle", 1).folder);
     let home = told(HOME).unwrap_or_else(|| kit::home(&sandbox));
-    let options = InstallOptions { home, threads: 2, ..Default::default() };
+    let options = InstallOptions { home, threads: 2, trust: unsigned(), ..Default::default() };
     install(&Bundle::open(&bundle).unwrap(), &options, &Silent).unwrap();
 }
 
@@ -85,7 +86,7 @@ fn an_installation_killed_at_any_step_completes_when_run_again() {
         first.manifest.files.iter().chain(&second.manifest.files).map(|file| file.sha256).collect();
     let once = |moment: Moment| {
         let home = sandbox.path(&format!("home {moment:?}"));
-        let options = InstallOptions { home: home.clone(), threads: 2, ..Default::default() };
+        let options = InstallOptions { home: home.clone(), threads: 2, trust: unsigned(), ..Default::default() };
         install(&Bundle::open(&first.folder).unwrap(), &options, &Silent).unwrap();
         let interrupted = killed(&second.folder, &home, moment);
         nothing_wrong_has_a_final_name(&home, &right);
@@ -119,7 +120,7 @@ fn what_was_written_before_is_not_written_again() {
     let sandbox = Sandbox::new();
     let report = kit::bundle(&sandbox);
     let bundle = Bundle::open(&report.folder).unwrap();
-    let options = InstallOptions { home: kit::home(&sandbox), ..Default::default() };
+    let options = InstallOptions { home: kit::home(&sandbox), trust: unsigned(), ..Default::default() };
     // A volume breaks off: everything before it is kept.
     let last = report.folder.join(&report.volumes.last().unwrap().0);
     let intact = fs_err::read(&last).unwrap();

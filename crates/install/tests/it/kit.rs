@@ -47,7 +47,14 @@ pub(crate) fn input<'a>(sandbox: &Sandbox, name: &'a str, contents: &[(String, V
         needs: Needs { memory: 1 << 20, ..Needs::default() },
         programs: vec![("x86_64-linux".to_owned(), sandbox.write("source-program", b"#!/bin/sh\necho hello\n"))],
         made_by: "fieldforge test".to_owned(),
+        sequence: 0,
+        key: None,
     }
+}
+
+/// Accepts the unsigned bundles of these tests.
+pub(crate) fn unsigned() -> install::Trust {
+    install::Trust { allow_unsigned: true, ..Default::default() }
 }
 
 /// Packs into `sandbox/out`.

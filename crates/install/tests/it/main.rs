@@ -8,4 +8,5 @@ mod packing;
 mod refused;
 mod repaired;
 mod round_trip;
+mod signed;
 mod stock_tools;

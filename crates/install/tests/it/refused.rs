@@ -1,6 +1,7 @@
 //! What cannot be done is refused before the first write, with what to do instead.
 
 use crate::kit;
+use crate::kit::unsigned;
 use install::{Bundle, InstallError, InstallOptions, OpenError, current, install, verify_home};
 use manifest::{Silent, layout};
 use std::path::Path;
@@ -32,7 +33,7 @@ impl Drop for Mounted<'_> {
 }
 
 fn refusal(bundle: &Path, home: &Path) -> InstallError {
-    let options = InstallOptions { home: home.to_path_buf(), ..Default::default() };
+    let options = InstallOptions { home: home.to_path_buf(), trust: unsigned(), ..Default::default() };
     let error = install(&Bundle::open(bundle).unwrap(), &options, &Silent).unwrap_err();
     assert!(error.hint().is_some(), "{error}");
     error
@@ -88,7 +89,7 @@ fn a_second_installation_waits_its_turn() {
     let home = kit::home(&sandbox);
     // A file that was left behind blocks nobody.
     sandbox.write("home/home.lock", b"12345\n");
-    let options = InstallOptions { home: home.clone(), ..Default::default() };
+    let options = InstallOptions { home: home.clone(), trust: unsigned(), ..Default::default() };
     install(&Bundle::open(&report.folder).unwrap(), &options, &Silent).unwrap();
     let held = std::fs::OpenOptions::new().write(true).open(home.join(layout::HOME_LOCK)).unwrap();
     held.lock().unwrap();
@@ -113,7 +114,7 @@ fn a_full_disk_is_noticed_before_and_survived_during() {
     let error = refusal(&report.folder, &home);
     assert!(matches!(error, InstallError::NoSpace { .. }), "{error}");
     assert!(!home.exists());
-    let options = InstallOptions { home: home.clone(), ..Default::default() };
+    let options = InstallOptions { home: home.clone(), trust: unsigned(), ..Default::default() };
     install(&Bundle::open(&first.folder).unwrap(), &options, &Silent).unwrap();
     let forced = InstallOptions { skip_preflight: true, ..options };
     let error = install(&Bundle::open(&report.folder).unwrap(), &forced, &Silent).unwrap_err();

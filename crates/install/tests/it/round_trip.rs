@@ -1,6 +1,7 @@
 //! Pack, verify, install: what goes in comes out.
 
 use crate::kit;
+use crate::kit::unsigned;
 use install::{Action, Bundle, InstallOptions, InstallPlan, current, inspect, install, roll_back, verify_home};
 use manifest::{Silent, layout};
 use testkit::sandbox::Sandbox;
@@ -14,7 +15,7 @@ fn what_goes_in_comes_out() {
     assert_eq!(bundle.manifest(), &report.manifest);
     let (bundle, verified) = bundle.verify(2, &Silent).unwrap_or_else(|report| panic!("{report}"));
     assert_eq!(verified.bytes, report.bytes);
-    let options = InstallOptions { home: kit::home(&sandbox), ..InstallOptions::default() };
+    let options = InstallOptions { home: kit::home(&sandbox), trust: unsigned(), ..Default::default() };
     let receipt = install(&bundle, &options, &Silent).unwrap();
     assert_eq!((receipt.generation, receipt.written, receipt.reused), (1, report.bytes, 0));
     let generation = current(&options.home).unwrap().unwrap();
@@ -55,7 +56,7 @@ fn what_fits_one_volume_is_called_like_an_archive() {
 #[test]
 fn a_second_generation_links_what_is_there_and_rolls_back() {
     let sandbox = Sandbox::new();
-    let options = InstallOptions { home: kit::home(&sandbox), ..InstallOptions::default() };
+    let options = InstallOptions { home: kit::home(&sandbox), trust: unsigned(), ..Default::default() };
     let first = kit::short_bundle(&sandbox, "first", 1);
     install(&Bundle::open(&first.folder).unwrap(), &options, &Silent).unwrap();
     let mut changed = kit::short_contents(1);
@@ -86,7 +87,7 @@ fn a_second_generation_links_what_is_there_and_rolls_back() {
 #[test]
 fn a_damaged_file_of_the_generation_before_is_not_linked() {
     let sandbox = Sandbox::new();
-    let options = InstallOptions { home: kit::home(&sandbox), ..InstallOptions::default() };
+    let options = InstallOptions { home: kit::home(&sandbox), trust: unsigned(), ..Default::default() };
     let report = kit::short_bundle(&sandbox, "bundle", 1);
     let bundle = Bundle::open(&report.folder).unwrap();
     install(&bundle, &options, &Silent).unwrap();
