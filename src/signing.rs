@@ -23,10 +23,14 @@ pub(crate) fn key(args: &SignArgs, output: &Output) -> Outcome<Option<SigningKey
     if let Some(file) = &args.sign {
         return read(file).map(Some);
     }
-    let file = own_file()?;
+    kept(&own_file()?, output).map(Some)
+}
+
+/// The key in that file, which is made if there is none.
+pub(crate) fn kept(file: &Path, output: &Output) -> Outcome<SigningKey> {
     if !file.exists() {
         let new = generate(None)?;
-        save(&file, &new)?;
+        save(file, &new)?;
         output.event(&manifest::Event::Note {
             text: &format!(
                 "made a key that signs your bundles: `{}`. Its words, to be read to those who install: {}",
@@ -35,7 +39,7 @@ pub(crate) fn key(args: &SignArgs, output: &Output) -> Outcome<Option<SigningKey
             ),
         });
     }
-    read(&file).map(Some)
+    read(file)
 }
 
 /// Makes a key, encrypted if there is a password.

@@ -16,6 +16,8 @@ fn every_help_text_is_as_written() {
         "plan",
         "bundle",
         "verify",
+        "repair",
+        "keygen",
         "inspect",
         "install",
         "selftest",

@@ -8,7 +8,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
 use crate::{atomic, home, signing};
 use ::install::Trust;
-use bundler::{Content, FetchOptions, PackOptions, SigningKey, loopback};
+use bundler::{Content, FetchOptions, PackOptions, loopback};
 use manifest::{ByteSize, CatalogEntry, ComponentKind, Request, Sha256, Source, layout};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -100,8 +100,7 @@ fn online(out: &Path, places: &Places, output: &Output) -> Outcome {
     drop(server);
     let packing = PackOptions { out: places.bundle.clone(), replace: true, ..PackOptions::default() };
     // A key of its own: nothing of this account is touched.
-    let new = signing::generate(None)?;
-    let key = SigningKey::parse(&new.secret, None).map_err(|error| Failure::new(error.to_string()))?;
+    let key = signing::kept(&out.join("signing.key"), output)?;
     let report = output.step(2, STEPS, "Pack: draw the reference picture, write the bundle", || {
         let report = bundle::pack(&wish, &fetched, &fetching, &packing, Some(&key), output)?;
         for (name, size) in &report.volumes {
