@@ -14,7 +14,9 @@ import models
 import prompt_goldens
 import pictures
 import sampling
+import taesd
 import tokens
+import upscaler
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "crates/engine/tests/golden"
@@ -106,14 +108,27 @@ def vae():
     write("vae", autoencoder.encoder({"tiny": small, "spark": models.spark(SPARK)[1]}))
 
 
+def write_listing(name, shapes):
+    lines = [f"{tensor} {','.join(map(str, shape))}" for tensor, shape in sorted(shapes.items())]
+    (GOLDEN / f"{name}.tensors.txt").write_text("\n".join(lines) + "\n")
+
+
 def other_families():
     unet, vae, clip = models.tiny()
     models.fill_procedurally(unet, vae, clip)
     for name, (made, golden) in families.goldens(vae).items():
         if made is not None:
-            lines = [f"{name} {','.join(map(str, tensor.shape))}" for name, tensor in sorted(made.items())]
-            (GOLDEN / f"{name}.tensors.txt").write_text("\n".join(lines) + "\n")
+            write_listing(name, {name: tensor.shape for name, tensor in made.items()})
         write(name, golden)
+
+
+def small_networks():
+    tensors, shapes = taesd.golden()
+    write("taesd", tensors)
+    write_listing("taesd", shapes)
+    tensors, cases = upscaler.golden()
+    write("upscaler", tensors)
+    write_listing("upscaler", {f"{case}/{name}": shape for case, shapes in cases.items() for name, shape in shapes.items()})
 
 
 if __name__ == "__main__":
@@ -127,4 +142,5 @@ if __name__ == "__main__":
         tiny()
         vae()
         other_families()
+        small_networks()
         write("pictures", pictures.goldens())

@@ -91,6 +91,16 @@ pub enum EngineError {
         /// What it lacks.
         part: Part,
     },
+    /// A sound file that holds something else than what was asked for.
+    #[error("`{file}` is {}, not {expected}", found.description())]
+    WrongKind {
+        /// The file.
+        file: String,
+        /// What it is.
+        found: Family,
+        /// What was asked for.
+        expected: &'static str,
+    },
     /// A tensor that the model needs is not in the file.
     #[error("`{file}` lacks the tensor `{tensor}`")]
     MissingTensor {
@@ -254,6 +264,7 @@ impl EngineError {
             Self::MissingPart { .. } => {
                 "use the full single-file checkpoint: UNet, VAE and text encoder in one file".to_owned()
             }
+            Self::WrongKind { expected, .. } => format!("choose {expected} as a `.safetensors` file"),
             Self::MissingTensor { .. } => {
                 "use the full single-file checkpoint: UNet, VAE and text encoder in one file".to_owned()
             }

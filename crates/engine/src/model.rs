@@ -9,7 +9,7 @@ use crate::sampling::{Denoise, Plan, Schedule, sample};
 use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::{UNet, label, label_width};
-use crate::vae::{LATENT_CHANNELS, Vae};
+use crate::vae::{LATENT_CHANNELS, Tiling, Vae};
 use crate::{EngineError, GenerateSettings, ModelInfo, OpenOptions, Picture, Step, TorchGenerator};
 
 /// A loaded Stable Diffusion model: 1.x, 2.x, XL or XL's refiner. It can be shared between threads; each generation
@@ -47,7 +47,9 @@ impl Model {
         if let Some(memory) = options.memory {
             weights.set_limit(memory);
         }
-        Self::load(weights, stem, options)
+        let mut model = Self::load(weights, stem, options)?;
+        model.vae.set_tiling(Tiling { always: options.vae_tiles });
+        Ok(model)
     }
 
     /// Loads a checkpoint that is part of the program; `name` stands for it in errors.
@@ -301,7 +303,7 @@ impl Model {
     /// - latent: `[batch, 4, height / 8, width / 8]`; result: `[batch, height, width, 3]`
     fn decoded(&self, latent: &Tensor) -> Result<Tensor, EngineError> {
         self.weights.focus(&["first_stage_model."]);
-        Ok(self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?)
+        self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)
     }
 
     /// The picture of a latent in the order `[4, height / 8, width / 8]`.

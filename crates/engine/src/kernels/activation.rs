@@ -31,6 +31,33 @@ pub(crate) fn silu(values: &mut [f32]) {
     apply(values, silu_of);
 }
 
+/// Values below zero times `slope`, in place: ReLU for a slope of 0.
+pub(crate) fn leaky_relu(values: &mut [f32], slope: f32) {
+    apply(
+        values,
+        #[inline(always)]
+        |x| if x > 0.0 { x } else { x * slope },
+    );
+}
+
+/// Values below zero times the slope of their channel (PReLU), in place.
+///
+/// # Shapes
+/// - values: `[pixels, channels]`; slopes: `[channels]`
+pub(crate) fn parametric_relu(values: &mut [f32], slopes: &[f32]) {
+    let arch = pulp::Arch::new();
+    let pixels = (PIECE / slopes.len().max(1)).max(1);
+    values.par_chunks_mut(pixels * slopes.len().max(1)).for_each(|piece| {
+        arch.dispatch(|| {
+            for pixel in piece.chunks_exact_mut(slopes.len()) {
+                for (value, &slope) in pixel.iter_mut().zip(slopes) {
+                    *value = if *value > 0.0 { *value } else { *value * slope };
+                }
+            }
+        });
+    });
+}
+
 /// CLIP's "quick GELU" in place: `x * sigmoid(1.702 x)`.
 pub(crate) fn quick_gelu(values: &mut [f32]) {
     apply(
@@ -88,6 +115,12 @@ mod tests {
         let mut values = [2.0_f32, -1.0, 0.0];
         gelu(&mut values);
         close(&values, &[1.954_499_7, -0.158_655_26, 0.0]);
+        let mut values = [-3.0_f32, -0.5, 0.0, 1.0];
+        leaky_relu(&mut values, 0.2);
+        close(&values, &[-0.6, -0.1, 0.0, 1.0]);
+        let mut values = [-3.0_f32, -0.5, -1.0, 1.0];
+        parametric_relu(&mut values, &[0.5, 2.0]);
+        close(&values, &[-1.5, -1.0, -0.5, 1.0]);
         close(&geglu(&[2.0, 3.0, -1.0, 0.7], 2), &[-0.317_310_5, 1.591_876_3]);
     }
 

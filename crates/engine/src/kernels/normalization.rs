@@ -22,26 +22,19 @@ pub(crate) struct GroupNormalization<'a> {
 impl GroupNormalization<'_> {
     /// Normalizes `values`, each of the `batch` pictures by itself.
     pub(crate) fn apply(&self, values: &mut [f32], batch: usize) {
-        let channels = self.weight.len();
         let per_picture = values.len() / batch.max(1);
-        let arch = pulp::Arch::new();
         for picture in values.chunks_exact_mut(per_picture.max(1)) {
-            let (scale, shift) = self.scale_and_shift(picture, channels);
-            picture.par_chunks_mut(PIXELS * channels).for_each(|piece| {
-                arch.dispatch(|| {
-                    for pixel in piece.chunks_exact_mut(channels) {
-                        for ((value, &scale), &shift) in pixel.iter_mut().zip(&scale).zip(&shift) {
-                            let normal = *value * scale + shift;
-                            *value = if self.silu { silu_of(normal) } else { normal };
-                        }
-                    }
-                });
-            });
+            let (scale, shift) = self.scale_and_shift(picture);
+            affine(picture, &scale, &shift, self.silu);
         }
     }
 
-    /// The affine map per channel that normalization comes down to: `value * scale + shift`.
-    fn scale_and_shift(&self, picture: &[f32], channels: usize) -> (Vec<f32>, Vec<f32>) {
+    /// The affine map per channel that normalization of one picture comes down to: `value * scale + shift`.
+    ///
+    /// # Shapes
+    /// - picture: `[pixels, channels]`; result: twice `[channels]`
+    pub(crate) fn scale_and_shift(&self, picture: &[f32]) -> (Vec<f32>, Vec<f32>) {
+        let channels = self.weight.len();
         let per_group = channels / self.groups;
         let count = (picture.len() / channels * per_group) as f64;
         let of_groups = |sums: Vec<f64>| -> Vec<f64> {
@@ -64,6 +57,25 @@ impl GroupNormalization<'_> {
         }
         (scale, shift)
     }
+}
+
+/// `value * scale + shift`, with an optional SiLU behind it, in place.
+///
+/// # Shapes
+/// - picture: `[pixels, channels]`; scale, shift: `[channels]`
+pub(crate) fn affine(picture: &mut [f32], scale: &[f32], shift: &[f32], silu: bool) {
+    let arch = pulp::Arch::new();
+    let channels = scale.len().max(1);
+    picture.par_chunks_mut(PIXELS * channels).for_each(|piece| {
+        arch.dispatch(|| {
+            for pixel in piece.chunks_exact_mut(channels) {
+                for ((value, &scale), &shift) in pixel.iter_mut().zip(scale).zip(shift) {
+                    let normal = *value * scale + shift;
+                    *value = if silu { silu_of(normal) } else { normal };
+                }
+            }
+        });
+    });
 }
 
 /// Sums of `f(value, centre)` per channel.

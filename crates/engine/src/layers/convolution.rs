@@ -1,4 +1,4 @@
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
 
 use super::floats;
 use crate::EngineError;
@@ -24,7 +24,7 @@ pub(crate) enum Resize {
 /// - input: `[batch, height, width, inputs]`, output: `[batch, height', width', outputs]`
 pub(crate) struct Convolution {
     weight: Parameter,
-    bias: Parameter,
+    bias: Option<Parameter>,
     resize: Resize,
 }
 
@@ -33,7 +33,12 @@ impl Convolution {
     pub(crate) fn load(scope: &Scope<'_>, resize: Resize) -> std::result::Result<Self, EngineError> {
         let weight = scope.convolution("weight")?;
         let bias = scope.vector("bias", Some(weight.dims()[1]))?;
-        Ok(Self { weight, bias, resize })
+        Ok(Self { weight, bias: Some(bias), resize })
+    }
+
+    /// Loads a convolution that has no `bias`.
+    pub(crate) fn load_unbiased(scope: &Scope<'_>, resize: Resize) -> std::result::Result<Self, EngineError> {
+        Ok(Self { weight: scope.convolution("weight")?, bias: None, resize })
     }
 
     /// Loads a convolution that must take `inputs` channels.
@@ -54,13 +59,20 @@ impl Convolution {
         self.weight.dims()[1]
     }
 
+    fn bias(&self) -> Result<Tensor> {
+        match &self.bias {
+            Some(bias) => bias.get(),
+            None => Tensor::zeros(self.outputs(), DType::F32, &Device::Cpu),
+        }
+    }
+
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias.get()?, &Conv { resize: self.resize, cut: None })
+        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias()?, &Conv { resize: self.resize, cut: None })
     }
 
     /// Doubles the picture to `size` (height, width): twice its size, or one pixel less where it had been odd.
     pub(crate) fn forward_to(&self, x: &Tensor, size: (usize, usize)) -> Result<Tensor> {
-        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias.get()?, &Conv { resize: self.resize, cut: Some(size) })
+        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias()?, &Conv { resize: self.resize, cut: Some(size) })
     }
 
     /// The convolution plus one value per picture and channel.
@@ -68,7 +80,7 @@ impl Convolution {
     /// # Shapes
     /// - offset: `[batch, outputs]`
     pub(crate) fn forward_with_offset(&self, x: &Tensor, offset: &Tensor) -> Result<Tensor> {
-        let bias = offset.broadcast_add(&self.bias.get()?)?;
+        let bias = offset.broadcast_add(&self.bias()?)?;
         x.apply_op3_no_bwd(&self.weight.get()?, &bias, &Conv { resize: self.resize, cut: None })
     }
 }

@@ -9,11 +9,11 @@ mod convolution;
 mod linear;
 mod normalization;
 
-pub(crate) use activation::{geglu, gelu, quick_gelu, silu};
+pub(crate) use activation::{Slopes, geglu, gelu, leaky_relu, quick_gelu, silu};
 pub(crate) use attention::attention;
 pub(crate) use convolution::{Convolution, Resize};
 pub(crate) use linear::Linear;
-pub(crate) use normalization::{GroupNorm, LayerNorm};
+pub(crate) use normalization::{GroupNorm, LayerNorm, affine_silu};
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 

@@ -1,9 +1,9 @@
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, bail};
 
 use super::floats;
 use crate::EngineError;
 use crate::checkpoint::{Parameter, Scope};
-use crate::kernels::normalization::{GroupNormalization, layer_normalization};
+use crate::kernels::normalization::{GroupNormalization, affine, layer_normalization};
 
 /// Group normalization with the 32 groups of every Stable Diffusion 1.x norm.
 ///
@@ -38,8 +38,48 @@ impl GroupNorm {
     }
 
     fn apply(&self, x: &Tensor, silu: bool) -> Result<Tensor> {
-        let group = Group { groups: Self::GROUPS, epsilon: self.epsilon, silu };
+        let group = Group { groups: Self::GROUPS, epsilon: self.epsilon, silu, factors: false };
         x.apply_op3_no_bwd(&self.weight.get()?, &self.bias.get()?, &group)
+    }
+
+    /// What the norm does to each channel of a picture: a factor and a summand. [`affine_silu`] applies them.
+    ///
+    /// # Shapes
+    /// - x: `[batch, .., channels]`; result: `[batch, 2, channels]`
+    pub(crate) fn factors(&self, x: &Tensor) -> Result<Tensor> {
+        let group = Group { groups: Self::GROUPS, epsilon: self.epsilon, silu: false, factors: true };
+        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias.get()?, &group)
+    }
+}
+
+/// A norm with the factors of [`GroupNorm::factors`] of this or another picture, and a SiLU behind it.
+///
+/// # Shapes
+/// - x and result: `[batch, .., channels]`; factors: `[batch, 2, channels]`
+pub(crate) fn affine_silu(x: &Tensor, factors: &Tensor) -> Result<Tensor> {
+    x.apply_op2_no_bwd(factors, &Affine)
+}
+
+struct Affine;
+
+impl CustomOp2 for Affine {
+    fn name(&self) -> &'static str {
+        "affine-silu"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, f: &CpuStorage, fl: &Layout) -> Result<(CpuStorage, Shape)> {
+        let (batch, two, channels) = fl.shape().dims3()?;
+        let dims = xl.shape().dims();
+        if two != 2 || dims.first() != Some(&batch) || dims.last() != Some(&channels) || xl.shape().elem_count() == 0 {
+            bail!("factors of shape {:?} got {dims:?}", fl.shape());
+        }
+        let mut values = floats(x, xl)?.to_vec();
+        let pictures = values.chunks_exact_mut(xl.shape().elem_count() / batch);
+        for (picture, factors) in pictures.zip(floats(f, fl)?.chunks_exact(2 * channels)) {
+            let (scale, shift) = factors.split_at(channels);
+            affine(picture, scale, shift, true);
+        }
+        Ok((CpuStorage::F32(values), xl.shape().clone()))
     }
 }
 
@@ -47,6 +87,8 @@ struct Group {
     groups: usize,
     epsilon: f32,
     silu: bool,
+    /// Return what the norm does instead of doing it.
+    factors: bool,
 }
 
 impl CustomOp3 for Group {
@@ -68,9 +110,16 @@ impl CustomOp3 for Group {
         if dims.last() != Some(&weight.len()) || bias.len() != weight.len() || weight.len() % self.groups != 0 {
             bail!("a group norm of {} channels got {dims:?}", weight.len());
         }
-        let mut values = floats(x, xl)?.to_vec();
-        GroupNormalization { weight, bias, groups: self.groups, epsilon: self.epsilon, silu: self.silu }
-            .apply(&mut values, dims[0]);
+        let norm = GroupNormalization { weight, bias, groups: self.groups, epsilon: self.epsilon, silu: self.silu };
+        let values = floats(x, xl)?;
+        if self.factors {
+            let picture = (values.len() / dims[0].max(1)).max(1);
+            let factors = values.chunks_exact(picture).map(|picture| norm.scale_and_shift(picture));
+            let all: Vec<f32> = factors.flat_map(|(scale, shift)| scale.into_iter().chain(shift)).collect();
+            return Ok((CpuStorage::F32(all), Shape::from((dims[0], 2, weight.len()))));
+        }
+        let mut values = values.to_vec();
+        norm.apply(&mut values, dims[0]);
         Ok((CpuStorage::F32(values), xl.shape().clone()))
     }
 }

@@ -1,13 +1,41 @@
 //! What encoder and decoder are made of.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 
 use crate::EngineError;
 use crate::checkpoint::Scope;
-use crate::layers::{Convolution, GroupNorm, Linear, Resize, attention};
+use crate::layers::{Convolution, GroupNorm, Linear, Resize, affine_silu, attention};
 
 /// Epsilon of the autoencoder's norms.
 pub(super) const EPSILON: f32 = 1e-6;
+
+/// Where the norms take mean and deviation from.
+pub(super) enum Norms {
+    /// What they normalize.
+    Own,
+    /// The same, and it is noted for later.
+    Note(Vec<Tensor>),
+    /// What was noted for another picture, in the same order.
+    Noted(std::vec::IntoIter<Tensor>),
+}
+
+impl Norms {
+    /// The norm followed by a SiLU.
+    pub(super) fn apply(&mut self, norm: &GroupNorm, x: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::Own => norm.forward_silu(x),
+            Self::Note(noted) => {
+                let factors = norm.factors(x)?;
+                noted.push(factors.clone());
+                affine_silu(x, &factors)
+            }
+            Self::Noted(noted) => match noted.next() {
+                Some(factors) => affine_silu(x, &factors),
+                None => bail!("fewer norms were noted than there are"),
+            },
+        }
+    }
+}
 
 /// A residual block without time embedding.
 pub(super) struct ResidualBlock {
@@ -53,9 +81,12 @@ impl ResidualBlock {
         self.conv2.outputs()
     }
 
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = self.conv1.forward(&self.norm1.forward_silu(x)?)?;
-        let hidden = self.conv2.forward(&self.norm2.forward_silu(&hidden)?)?;
+    pub(super) fn forward(&self, x: &Tensor, norms: &mut Norms) -> Result<Tensor> {
+        // one statement each, so that no more than two of them are in memory at a time
+        let mut hidden = norms.apply(&self.norm1, x)?;
+        hidden = self.conv1.forward(&hidden)?;
+        hidden = norms.apply(&self.norm2, &hidden)?;
+        hidden = self.conv2.forward(&hidden)?;
         match &self.shortcut {
             Some(shortcut) => shortcut.forward(x)? + hidden,
             None => x + hidden,
@@ -114,6 +145,7 @@ impl Middle {
     }
 
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.block2.forward(&self.attention.forward(&self.block1.forward(x)?)?)
+        let x = self.attention.forward(&self.block1.forward(x, &mut Norms::Own)?)?;
+        self.block2.forward(&x, &mut Norms::Own)
     }
 }

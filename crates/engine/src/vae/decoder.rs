@@ -1,7 +1,7 @@
 use candle_core::{Result, Tensor};
 
 use super::LATENT_CHANNELS;
-use super::blocks::{EPSILON, Middle, ResidualBlock};
+use super::blocks::{EPSILON, Middle, Norms, ResidualBlock};
 use crate::EngineError;
 use crate::checkpoint::Scope;
 use crate::layers::{Convolution, GroupNorm, Linear, Resize};
@@ -11,15 +11,18 @@ pub(super) struct Decoder {
     post_quant: Linear,
     input: Convolution,
     middle: Middle,
+    /// Blocks that work at the latent's own size.
+    first: Vec<ResidualBlock>,
+    /// The larger sizes, up to the picture's.
     levels: Vec<Level>,
     out_norm: GroupNorm,
     out: Convolution,
 }
 
-/// One resolution: residual blocks, then (except at the last) a doubling.
+/// A doubling and the residual blocks behind it.
 struct Level {
+    double: Convolution,
     blocks: Vec<ResidualBlock>,
-    double: Option<Convolution>,
 }
 
 impl Decoder {
@@ -31,19 +34,16 @@ impl Decoder {
         let middle = Middle::load(&scope.scope("mid"), input.outputs())?;
         let mut channels = middle.outputs();
         let level_of = |i: usize| scope.scope(&format!("up.{i}"));
-        let count = (0..).take_while(|&i| level_of(i).contains("block.0.conv1.weight")).count();
+        let first = ResidualBlock::load_all(&level_of(3), &mut channels)?;
         let mut levels = Vec::new();
-        for level in (0..count).rev().map(level_of) {
-            let blocks = ResidualBlock::load_all(&level, &mut channels)?;
-            let double = match level.contains("upsample.conv.weight") {
-                true => Some(Convolution::load_for(&level.scope("upsample.conv"), channels, Resize::Double)?),
-                false => None,
-            };
-            channels = double.as_ref().map_or(channels, Convolution::outputs);
-            levels.push(Level { blocks, double });
+        // a level's doubling leads to the next smaller number
+        for i in (0..3).rev() {
+            let double = Convolution::load_for(&level_of(i + 1).scope("upsample.conv"), channels, Resize::Double)?;
+            channels = double.outputs();
+            levels.push(Level { double, blocks: ResidualBlock::load_all(&level_of(i), &mut channels)? });
         }
         let out = Convolution::load_for(&scope.scope("conv_out"), channels, Resize::Keep)?;
-        if levels.iter().filter(|level| level.double.is_some()).count() != 3 || out.outputs() != 3 {
+        if out.outputs() != 3 || level_of(4).contains("block.0.conv1.weight") {
             return Err(scope.unfit("conv_out.weight", "a decoder to 3 channels that doubles the picture three times"));
         }
         Ok(Self {
@@ -51,26 +51,39 @@ impl Decoder {
             post_quant,
             input,
             middle,
+            first,
             levels,
             out,
         })
     }
 
-    /// The picture of a latent.
+    /// What works at the latent's own size: a fraction of the work, and the part in which every position sees all
+    /// others.
     ///
     /// # Shapes
     /// - latent: `[batch, height / 8, width / 8, 4]`, as the encoder made it (not scaled)
-    /// - result: `[batch, height, width, 3]`, roughly within -1 to 1
-    pub(super) fn forward(&self, latent: &Tensor) -> Result<Tensor> {
+    /// - result: `[batch, height / 8, width / 8, channels]`
+    pub(super) fn begin(&self, latent: &Tensor) -> Result<Tensor> {
         let mut x = self.middle.forward(&self.input.forward(&self.post_quant.forward(latent)?)?)?;
+        for block in &self.first {
+            x = block.forward(&x, &mut Norms::Own)?;
+        }
+        Ok(x)
+    }
+
+    /// The rest of the way to the picture.
+    ///
+    /// # Shapes
+    /// - x: what [`Decoder::begin`] returns
+    /// - result: `[batch, height, width, 3]`, roughly within -1 to 1
+    pub(super) fn finish(&self, x: &Tensor, norms: &mut Norms) -> Result<Tensor> {
+        let mut x = x.clone();
         for level in &self.levels {
+            x = level.double.forward(&x)?;
             for block in &level.blocks {
-                x = block.forward(&x)?;
-            }
-            if let Some(double) = &level.double {
-                x = double.forward(&x)?;
+                x = block.forward(&x, norms)?;
             }
         }
-        self.out.forward(&self.out_norm.forward_silu(&x)?)
+        self.out.forward(&norms.apply(&self.out_norm, &x)?)
     }
 }

@@ -3,6 +3,7 @@
 
 mod families;
 mod hostile;
+mod networks;
 mod pictures;
 mod procedural;
 mod prompts;

@@ -9,7 +9,7 @@ use engine::{EngineError, GenerateSettings, Model, Sampler};
 
 use crate::support::{Golden, assert_close};
 
-fn path() -> PathBuf {
+pub(crate) fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/spark/spark.safetensors")
 }
 
