@@ -29,6 +29,7 @@ mod conditioning;
 mod embedding;
 mod embeddings;
 mod error;
+mod file_hashes;
 mod generate_settings;
 pub mod image_ops;
 mod infotext;
@@ -64,6 +65,7 @@ mod weighting;
 
 pub use conditioning::Conditioning;
 pub use error::EngineError;
+pub use file_hashes::FileHashes;
 pub use generate_settings::GenerateSettings;
 pub use infotext::{Infotext, Recipe, UsedFile, UsedFiles};
 pub use library::{Library, Shelf};
