@@ -13,6 +13,7 @@ import families
 import models
 import prompt_goldens
 import pictures
+import pipelines
 import sampling
 import taesd
 import tokens
@@ -100,6 +101,9 @@ def tiny():
     tensors["unet.odd"] = unet(odd, 500.0, context).sample
     tensors["picture"] = vae.decode(noise[:, :, :8, :8] / 0.18215).sample
     write("tiny", tensors)
+    with tempfile.TemporaryDirectory() as folder:
+        ids = tokens.clip(pathlib.Path(folder))
+        write("pipelines", pipelines.goldens(unet, vae, lambda p: clip(torch.tensor([ids(p)])).last_hidden_state))
 
 
 def vae():

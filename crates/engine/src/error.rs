@@ -211,6 +211,14 @@ pub enum EngineError {
         /// The name asked for.
         name: String,
     },
+    /// Settings ask for something that did not come with them.
+    #[error("{setting} needs {input}")]
+    MissingInput {
+        /// What was asked for.
+        setting: &'static str,
+        /// What it needs.
+        input: &'static str,
+    },
     /// The caller stopped the generation.
     #[error("the generation was stopped")]
     Cancelled,
@@ -294,6 +302,7 @@ impl EngineError {
                 let names: Vec<String> = crate::Scheduler::ALL.iter().map(|name| format!("`{name}`")).collect();
                 format!("choose one of {}", names.join(", "))
             }
+            Self::MissingInput { input, .. } => format!("give it {input}"),
             Self::NotANumber { .. } => {
                 "try a smaller CFG scale or another sampler; the file may also be damaged".to_owned()
             }

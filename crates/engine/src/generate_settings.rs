@@ -2,7 +2,10 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineError, ModelInfo, Sampler, SamplingSettings, Scheduler};
+use crate::{
+    EngineError, HiresSettings, ImageSettings, InpaintSettings, ModelInfo, RefinerSettings, Sampler, SamplingSettings,
+    Scheduler,
+};
 
 /// Everything that decides a picture besides the model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,6 +30,18 @@ pub struct GenerateSettings {
     /// How it goes about its work.
     #[serde(default)]
     pub sampling: SamplingSettings,
+    /// Starts from a picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSettings>,
+    /// Draws only a part of that picture, or around it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inpaint: Option<InpaintSettings>,
+    /// Draws a second time at a larger size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hires: Option<HiresSettings>,
+    /// Another model draws the last steps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refiner: Option<RefinerSettings>,
 }
 
 impl GenerateSettings {
@@ -53,6 +68,10 @@ impl GenerateSettings {
             seed: 0,
             sampler: info.sampler,
             sampling: SamplingSettings::default(),
+            image: None,
+            inpaint: None,
+            hires: None,
+            refiner: None,
         }
     }
 
@@ -94,7 +113,20 @@ impl GenerateSettings {
                 );
             }
         }
-        self.sampling.check()
+        self.sampling.check()?;
+        self.image.as_ref().map_or(Ok(()), ImageSettings::check)?;
+        self.inpaint.as_ref().map_or(Ok(()), InpaintSettings::check)?;
+        self.refiner.as_ref().map_or(Ok(()), RefinerSettings::check)?;
+        if self.hires.is_some() && self.inpaint.is_some() {
+            return refused("hires", "set".to_owned(), "nothing while only a part of a picture is drawn".to_owned());
+        }
+        self.hires.as_ref().map_or(Ok(()), |hires| hires.check(self))
+    }
+
+    /// The settings of picture `index`, counted from 0, of a batch: each next picture has the next seed.
+    #[must_use]
+    pub fn of_batch(&self, index: u32) -> Self {
+        Self { seed: self.seed.wrapping_add(u64::from(index)), ..self.clone() }
     }
 }
 
@@ -113,6 +145,10 @@ mod tests {
             seed: u64::MAX,
             sampler: Sampler::EulerA,
             sampling: SamplingSettings::default(),
+            image: None,
+            inpaint: None,
+            hires: None,
+            refiner: None,
         }
     }
 

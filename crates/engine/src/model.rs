@@ -1,16 +1,16 @@
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{Device, Tensor};
 
 use crate::checkpoint::{Family, Part, Patches, Training, Weights};
-use crate::sampling::{Denoise, Plan, Schedule, sample};
+use crate::latent::{Latent, LatentSize};
+use crate::sampling::Schedule;
 use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::{UNet, label, label_width};
 use crate::vae::{LATENT_CHANNELS, Tiling, Vae};
-use crate::{EngineError, GenerateSettings, ModelInfo, OpenOptions, Picture, Step, TorchGenerator};
+use crate::{EngineError, ModelInfo, OpenOptions, Picture};
 
 /// A loaded Stable Diffusion model: 1.x, 2.x, XL or XL's refiner. It can be shared between threads; each generation
 /// uses all of rayon's.
@@ -119,62 +119,10 @@ impl Model {
         &self.info
     }
 
-    /// Draws a picture. `on_step` is called after each step and may end the generation with `Break`.
-    ///
-    /// # Errors
-    /// [`EngineError::Setting`] for settings out of bounds, [`EngineError::Cancelled`] after a `Break`,
-    /// [`EngineError::NotANumber`] when the model breaks down.
-    pub fn generate(
-        &self,
-        settings: &GenerateSettings,
-        on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
-    ) -> Result<Picture, EngineError> {
-        let latent = self.sample(settings, on_step)?;
-        self.decode(&latent, LatentSize::of(settings))
-    }
-
-    /// The latent that [`Model::generate`] decodes.
-    ///
-    /// # Shapes
-    /// - result: `[1, 4, height / 8, width / 8]`, scaled to unit variance
-    ///
-    /// # Errors
-    /// As [`Model::generate`].
-    pub fn latent(&self, settings: &GenerateSettings) -> Result<Tensor, EngineError> {
-        let latent = self.sample(settings, &mut |_| ControlFlow::Continue(()))?;
-        let size = LatentSize::of(settings);
-        Ok(Tensor::from_vec(latent, (1, LATENT_CHANNELS, size.height, size.width), &Device::Cpu)?)
-    }
-
-    /// The noise comes from torch's CPU generator: first the latent `[1, 4, height / 8, width / 8]`, then, for
-    /// ancestral samplers, that of each step from the same generator, as AUTOMATIC1111 does with "RNG: CPU" (and ComfyUI did at first; it
-    /// now draws the later noise from a second generator seeded with `seed + 1` when the latent is on the CPU).
-    fn sample(
-        &self,
-        settings: &GenerateSettings,
-        on_step: &mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
-    ) -> Result<Vec<f32>, EngineError> {
-        settings.check()?;
-        let size = LatentSize::of(settings);
-        let mut generator = TorchGenerator::new(settings.seed);
-        let noise = generator.normal(size.elements());
-        let mut prompts = vec![settings.prompt.as_str()];
-        if settings.cfg_scale > 1.0 {
-            prompts.push(&settings.negative_prompt);
-        }
-        let (context, pooled) = self.encode(&prompts, 1)?;
-        let mut labels = Vec::new();
-        for (i, negative) in [false, true].into_iter().take(prompts.len()).enumerate() {
-            let pooled = pooled.as_ref().map(|pooled| pooled.narrow(0, i, 1)).transpose()?;
-            labels.extend(self.label(pooled.as_ref(), &self.sizes(settings.width, settings.height, negative))?);
-        }
-        let label = if labels.is_empty() { None } else { Some(Tensor::cat(&labels, 0)?) };
-        let cfg_scale = settings.cfg_scale;
-        let mut run = Run { model: self, context, label, cfg_scale, size, generator, on_step };
+    /// The noise levels that it was trained with.
+    pub(crate) fn schedule(&self) -> Schedule {
         let schedule = Schedule::stable_diffusion(self.info.prediction, self.info.zero_snr);
-        let schedule = if self.family.is_xl() { schedule.xl() } else { schedule };
-        let plan = Plan::new(&schedule, settings.sampler, &settings.sampling, settings.steps as usize);
-        sample(&plan, plan.start(&noise, None), &mut run)
+        if self.family.is_xl() { schedule.xl() } else { schedule }
     }
 
     /// Token ids of a prompt, always 77.
@@ -315,69 +263,23 @@ impl Model {
         let rgb = values.iter().map(|value| ((value * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8).collect();
         Ok(Picture { width: width as u32, height: height as u32, rgb })
     }
-}
 
-/// The size of one latent channel.
-#[derive(Clone, Copy)]
-pub(crate) struct LatentSize {
-    pub(crate) height: usize,
-    pub(crate) width: usize,
-}
-
-impl LatentSize {
-    fn of(settings: &GenerateSettings) -> Self {
-        Self { height: settings.height as usize / 8, width: settings.width as usize / 8 }
+    /// The latent of a picture, the mean of its distribution.
+    pub(crate) fn latent_of(&self, picture: &Picture) -> Result<Latent, EngineError> {
+        self.latent_of_values(picture.values(), (picture.height as usize, picture.width as usize))
     }
 
-    pub(crate) fn elements(self) -> usize {
-        LATENT_CHANNELS * self.height * self.width
-    }
-}
-
-/// One generation: what the sampler asks, answered by the model.
-struct Run<'a> {
-    model: &'a Model,
-    context: Tensor,
-    label: Option<Tensor>,
-    cfg_scale: f32,
-    size: LatentSize,
-    generator: TorchGenerator,
-    on_step: &'a mut dyn FnMut(&Step<'_>) -> ControlFlow<()>,
-}
-
-impl Denoise for Run<'_> {
-    fn predict(&mut self, latent: &[f32], timestep: f32) -> Result<Vec<f32>, EngineError> {
-        let batch = self.context.dims()[0];
-        let shape = (batch, LATENT_CHANNELS, self.size.height, self.size.width);
-        let latents = Tensor::from_vec(latent.repeat(batch), shape, &Device::Cpu)?;
-        let noise = self.model.predict_noise(&latents, timestep, &self.context, self.label.as_ref())?;
-        let noise = noise.flatten_all()?.to_vec1::<f32>()?;
-        let (with_prompt, without) = noise.split_at(latent.len());
-        if without.is_empty() {
-            return Ok(noise);
-        }
-        Ok(with_prompt.iter().zip(without).map(|(with, without)| without + self.cfg_scale * (with - without)).collect())
-    }
-
-    fn fresh_noise(&mut self) -> Vec<f32> {
-        self.generator.normal(self.size.elements())
-    }
-
-    fn report(&mut self, index: usize, steps: usize, denoised: &[f32]) -> Result<(), EngineError> {
-        let step = index as u32 + 1;
-        if denoised.iter().any(|value| !value.is_finite()) {
-            return Err(EngineError::NotANumber { step });
-        }
-        match (self.on_step)(&Step::new(step, steps as u32, self.model, denoised, self.size)) {
-            ControlFlow::Continue(()) => Ok(()),
-            ControlFlow::Break(()) => Err(EngineError::Cancelled),
-        }
+    /// The same for colours from -1 to 1 of a picture of this height and width.
+    pub(crate) fn latent_of_values(&self, values: Vec<f32>, size: (usize, usize)) -> Result<Latent, EngineError> {
+        let picture = Tensor::from_vec(values, (1, size.0, size.1, 3), &Device::Cpu)?;
+        Latent::of(&self.encode_picture(&picture.permute((0, 3, 1, 2))?, None)?)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::GenerateSettings;
 
     #[test]
     fn patches_change_the_picture_and_leave_no_trace() {

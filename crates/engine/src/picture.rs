@@ -12,6 +12,22 @@ pub struct Picture {
 }
 
 impl Picture {
+    /// The colours as numbers from -1 to 1.
+    pub(crate) fn values(&self) -> Vec<f32> {
+        self.rgb.iter().map(|&value| f32::from(value) / 255.0 * 2.0 - 1.0).collect()
+    }
+
+    /// # Errors
+    /// [`EngineError::Setting`] unless the bytes are as many as width and height say.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        let expected = u64::from(self.width) * u64::from(self.height) * 3;
+        if self.rgb.len() as u64 == expected && expected > 0 {
+            return Ok(());
+        }
+        let found = format!("{}x{} with {} bytes", self.width, self.height, self.rgb.len());
+        Err(EngineError::Setting { setting: "picture", found, expected: "three bytes for each pixel".to_owned() })
+    }
+
     /// How alike two pictures are: the peak signal-to-noise ratio in dB, infinity if they are equal. Above 40 the eye
     /// sees no difference.
     ///

@@ -1,32 +1,43 @@
-use crate::model::LatentSize;
-use crate::{Model, Picture, preview};
+use crate::latent::LatentSize;
+use crate::{Model, Phase, Picture, preview};
 
 /// One finished step of a generation.
 pub struct Step<'a> {
-    /// Which one, counted from 1.
+    /// What it was a part of.
+    pub phase: Phase,
+    /// Which one, counted from 1 over all phases.
     pub step: u32,
-    /// How many there will be.
+    /// How many there will be in all phases together.
     pub steps: u32,
-    model: &'a Model,
-    denoised: &'a [f32],
-    size: LatentSize,
+    sight: Sight<'a>,
+}
+
+/// What there is to see after a step.
+pub(crate) enum Sight<'a> {
+    /// The latent as the model sees it.
+    Latent { model: &'a Model, denoised: &'a [f32], size: LatentSize },
+    /// The picture that is being enlarged.
+    Picture(&'a Picture),
 }
 
 impl<'a> Step<'a> {
     /// Latents up to this many positions a side are decoded for a preview.
     const DECODED_SIDE: usize = 16;
 
-    pub(crate) fn new(step: u32, steps: u32, model: &'a Model, denoised: &'a [f32], size: LatentSize) -> Self {
-        Self { step, steps, model, denoised, size }
+    pub(crate) fn new(phase: Phase, step: u32, steps: u32, sight: Sight<'a>) -> Self {
+        Self { phase, step, steps, sight }
     }
 
     /// The picture as the model sees it now, computed only when asked for: decoded in full where that is quick (up to
     /// 128 x 128 pixels), otherwise a rough one at an eighth of the size. `None` if it cannot be made.
     pub fn preview(&self) -> Option<Picture> {
-        let LatentSize { height, width } = self.size;
-        if height.max(width) <= Self::DECODED_SIDE {
-            return self.model.decode(self.denoised, self.size).ok();
+        let (model, denoised, size) = match self.sight {
+            Sight::Latent { model, denoised, size } => (model, denoised, size),
+            Sight::Picture(picture) => return Some(picture.clone()),
+        };
+        if size.height.max(size.width) <= Self::DECODED_SIDE {
+            return model.decode(denoised, size).ok();
         }
-        Some(preview::rough(self.denoised, height, width))
+        Some(preview::rough(denoised, size.height, size.width))
     }
 }

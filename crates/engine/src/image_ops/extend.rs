@@ -1,10 +1,13 @@
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Mask, Region};
 use crate::{EngineError, Picture};
 
 /// How many pixels a picture grows at each edge, to be drawn by outpainting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub struct Extension {
     /// Columns at the left.
     pub left: u32,
@@ -19,6 +22,14 @@ pub struct Extension {
 impl Extension {
     /// Pixels of the old picture at a grown edge that are drawn anew with it, so that no seam is left.
     const SEAM: u32 = 8;
+
+    /// Largest width or height of the result.
+    pub const SIDE: u32 = 8192;
+
+    /// Whether nothing grows.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 
     /// The larger picture, its new part in the colours of the old edge, and the mask of what is to be drawn: the new
     /// part and a narrow seam of the old. Pixels that `mask` names in the old picture are drawn too.
@@ -58,9 +69,6 @@ impl Extension {
         let values = sources.iter().enumerate().map(value).collect();
         Ok((Picture { width, height, rgb }, Mask { width, height, values }))
     }
-
-    /// Largest width or height of the result.
-    pub const SIDE: u32 = 8192;
 }
 
 impl FromStr for Extension {

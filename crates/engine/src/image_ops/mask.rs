@@ -35,6 +35,11 @@ impl Mask {
         self
     }
 
+    /// A mask that keeps less of the picture: half masked counts as masked.
+    pub(crate) fn doubled(&self) -> Self {
+        Self { values: self.values.iter().map(|value| value.saturating_mul(2)).collect(), ..*self }
+    }
+
     /// The smallest region that holds all that is masked; `None` if nothing is.
     pub fn bounds(&self) -> Option<Region> {
         let width = self.width as usize;

@@ -18,6 +18,7 @@ mod walk;
 
 use crate::{EngineError, Sampler};
 pub(crate) use plan::Plan;
+pub use plan::StrengthRule;
 pub(crate) use schedule::Schedule;
 use walk::Walk;
 

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use super::{Schedule, spacing};
 use crate::{Prediction, Sampler, SamplingSettings, Scheduler};
 
@@ -15,14 +17,17 @@ pub(crate) struct Plan<'a> {
 }
 
 /// What a strength below 1 means for the number of steps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum StrengthRule {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StrengthRule {
     /// That share of the steps is done: AUTOMATIC1111's image to image.
+    #[default]
     Share,
     /// All steps are done, on a schedule for more of them: AUTOMATIC1111's "do exactly the amount of steps" and its
     /// second pass of the hires fix.
     All,
     /// The same counted as ComfyUI does.
+    #[serde(rename = "comfyui")]
     ComfyUi,
 }
 

@@ -104,6 +104,16 @@ impl Upscaler {
         Ok(made.permute((0, 3, 1, 2))?.contiguous()?)
     }
 
+    /// How many tiles a picture of this size has.
+    pub(crate) fn tiles(&self, width: u32, height: u32) -> usize {
+        self.layout().count(height as usize, width as usize)
+    }
+
+    fn layout(&self) -> Tiles {
+        let side = (Self::RESULT_SIDE / self.factor).clamp(2 * Self::OVERLAP, Self::SIDE);
+        Tiles { side, overlap: Self::OVERLAP, given: 1, made: self.factor }
+    }
+
     fn whole(&self, x: &Tensor) -> candle_core::Result<Tensor> {
         match &self.network {
             Network::Dense(network) => network.forward(x),
@@ -123,8 +133,7 @@ impl Upscaler {
             let found = format!("{width}x{height}");
             return Err(EngineError::Setting { setting: "picture", found, expected: "one with pixels".to_owned() });
         }
-        let side = (Self::RESULT_SIDE / self.factor).clamp(2 * Self::OVERLAP, Self::SIDE);
-        let tiles = Tiles { side, overlap: Self::OVERLAP, given: 1, made: self.factor };
+        let tiles = self.layout();
         let (mut done, count) = (0, tiles.count(height, width));
         tiles.map(x, |tile| {
             let made = self.whole(tile)?;

@@ -5,6 +5,7 @@ mod families;
 mod hostile;
 mod networks;
 mod pictures;
+mod pipelines;
 mod procedural;
 mod prompts;
 mod random;

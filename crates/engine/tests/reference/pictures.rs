@@ -7,14 +7,14 @@ use engine::image_ops::{Filter, LatentUpscale, Mask, Overlay, Region, ResizeMode
 use crate::support::{Golden, assert_close, values};
 
 /// `picture` of `scripts/reference/pictures.py`.
-fn picture(width: u32, height: u32) -> Picture {
+pub(crate) fn picture(width: u32, height: u32) -> Picture {
     let value = |x: u32, y: u32, c: u32| ((x * 5 + y * 3 + c * 60 + (x / 7 + y / 5) % 3 * 90) % 256) as u8;
     let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
     Picture { width, height, rgb: pixels.flat_map(|(x, y)| [0, 1, 2].map(|c| value(x, y, c))).collect() }
 }
 
 /// `mask` of `scripts/reference/pictures.py`.
-fn mask(width: u32, height: u32) -> Mask {
+pub(crate) fn mask(width: u32, height: u32) -> Mask {
     let value = |x: u32, y: u32| {
         if (x, y) == (width - 3, height - 2) {
             return 200;

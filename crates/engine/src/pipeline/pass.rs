@@ -1,0 +1,73 @@
+use candle_core::Tensor;
+
+use super::guided::{Guided, Kept};
+use super::progress::Progress;
+use crate::checkpoint::UNetInputs;
+use crate::latent::{Latent, LatentSize};
+use crate::sampling::{Plan, sample};
+use crate::{EngineError, GenerateSettings, Model, Phase, TorchGenerator};
+
+/// One walk from noise to latent.
+pub(super) struct Pass<'a> {
+    pub(super) model: &'a Model,
+    pub(super) phase: Phase,
+    /// Prompts, seed, CFG scale and size count here.
+    pub(super) settings: &'a GenerateSettings,
+    pub(super) plan: &'a Plan<'a>,
+    /// The picture to start from.
+    pub(super) start: Option<Latent>,
+    /// What of it must stay.
+    pub(super) kept: Option<Kept>,
+    /// Further channels for models that look at a picture.
+    pub(super) beside: Vec<f32>,
+}
+
+impl Pass<'_> {
+    /// The noise comes from torch's CPU generator: first the latent `[1, 4, height / 8, width / 8]`, then, for
+    /// ancestral samplers, that of each step from the same generator, as AUTOMATIC1111 does with "RNG: CPU" (and ComfyUI
+    /// did at first; it now draws the later noise from a second generator seeded with `seed + 1` when the latent is on
+    /// the CPU).
+    pub(super) fn run(self, progress: &mut Progress<'_>) -> Result<Latent, EngineError> {
+        let settings = self.settings;
+        let size = LatentSize::of(settings.width, settings.height);
+        let mut generator = TorchGenerator::new(settings.seed);
+        let mut noise = generator.normal(size.elements());
+        if let Some(image) = &settings.image {
+            noise.iter_mut().for_each(|value| *value *= image.noise_multiplier);
+        }
+        let mut start = self.start.map(|latent| latent.values);
+        let edits = self.model.info().inputs == UNetInputs::Edit;
+        let mut prompts = vec![settings.prompt.as_str()];
+        if settings.cfg_scale > 1.0 || edits {
+            prompts.push(&settings.negative_prompt);
+        }
+        if edits {
+            prompts.push(&settings.negative_prompt); // without the picture
+        }
+        let (context, pooled) = self.model.encode(&prompts, 1)?;
+        let mut labels = Vec::new();
+        for (i, negative) in [false, true, true].into_iter().take(prompts.len()).enumerate() {
+            let pooled = pooled.as_ref().map(|pooled| pooled.narrow(0, i, 1)).transpose()?;
+            let sizes = self.model.sizes(settings.width, settings.height, negative);
+            labels.extend(self.model.label(pooled.as_ref(), &sizes)?);
+        }
+        let mut guided = Guided {
+            model: self.model,
+            context,
+            label: if labels.is_empty() { None } else { Some(Tensor::cat(&labels, 0)?) },
+            cfg_scale: settings.cfg_scale,
+            image_cfg_scale: settings.image.clone().unwrap_or_default().image_cfg_scale,
+            size,
+            beside: self.beside,
+            kept: self.kept,
+            generator,
+            phase: self.phase,
+            progress,
+        };
+        let mut values = sample(self.plan, self.plan.start(&noise, start.take().as_deref()), &mut guided)?;
+        if let Some(kept) = &guided.kept {
+            kept.put_back(&mut values);
+        }
+        Ok(Latent { values, size })
+    }
+}
