@@ -132,6 +132,13 @@ def filled_clip(model, prefix):
     return made
 
 
+def folder_names(tiny_vae):
+    """Lines `part name-in-the-folder name-in-a-single-file` of what diffusers would save for XL."""
+    for part, model, rename in (("unet", sdxl(), layout.unet_name), ("vae", tiny_vae, layout.vae_name)):
+        for name in sorted(model.state_dict()):
+            yield f"{part} {name} {rename(name, model.config)}"
+
+
 def padded(ids, padding):
     """What follows the first end token is padding."""
     return [row[: row.index(49407) + 1] + [padding] * (76 - row.index(49407)) for row in ids]

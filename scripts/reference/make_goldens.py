@@ -124,6 +124,7 @@ def other_families():
         if made is not None:
             write_listing(name, {name: tensor.shape for name, tensor in made.items()})
         write(name, golden)
+    (GOLDEN / "sdxl.folder.txt").write_text("\n".join(families.folder_names(vae)) + "\n")
 
 
 def small_networks():

@@ -239,6 +239,13 @@ pub enum EngineError {
     /// A tensor operation refused its operands: a model whose parts do not fit each other.
     #[error("the model's parts do not fit each other: {0}")]
     Compute(#[from] candle_core::Error),
+    /// The VAE computed something that is not a number. All arithmetic here is in 32 bits, where Stable Diffusion XL's
+    /// original VAE, which overflows in 16, works: so the latent or the file is at fault.
+    #[error("the VAE of `{file}` produced values that are not numbers")]
+    VaeNotANumber {
+        /// The file that the VAE is from.
+        file: String,
+    },
     /// The model computed something that is not a number.
     #[error("the model produced values that are not numbers at step {step}")]
     NotANumber {
@@ -303,6 +310,11 @@ impl EngineError {
                 format!("choose one of {}", names.join(", "))
             }
             Self::MissingInput { input, .. } => format!("give it {input}"),
+            Self::VaeNotANumber { .. } => {
+                "compare the file's SHA-256 with its source's, or name another VAE file; with a sound file, try a smaller \
+                 CFG scale or another sampler"
+                    .to_owned()
+            }
             Self::NotANumber { .. } => {
                 "try a smaller CFG scale or another sampler; the file may also be damaged".to_owned()
             }

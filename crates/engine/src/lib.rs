@@ -1,7 +1,7 @@
 //! Stable Diffusion on the CPU: checkpoint in, picture out.
 //!
-//! [`Model::open`] maps a single-file `.safetensors` checkpoint in the layout of the original code and infers every
-//! dimension from its tensors; [`Model::generate`] turns [`GenerateSettings`] into a [`Picture`], reporting a [`Step`]
+//! [`Model::open`] maps a single-file `.safetensors` checkpoint in the layout of the original code (or a diffusers
+//! folder) and infers every dimension from its tensors; [`Model::generate`] turns [`GenerateSettings`] into a [`Picture`], reporting a [`Step`]
 //! after each one. Tokenizers are built in: nothing is read but the checkpoint, nothing is written, no network is
 //! known. [`checkpoint::inspect`] tells what a file is without loading it.
 //!

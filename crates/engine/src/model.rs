@@ -26,10 +26,11 @@ pub struct Model {
     text_encoders: Vec<TextEncoder>,
     unet: UNet,
     vae: Vae,
+    vae_file: String,
 }
 
 impl Model {
-    /// Loads a single-file `.safetensors` checkpoint, whatever its name.
+    /// Loads a single-file `.safetensors` checkpoint, whatever its name, or a folder as diffusers saves it.
     ///
     /// # Errors
     /// Every kind of unusable file has its own error; see [`EngineError`].
@@ -42,8 +43,9 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn open_with(path: &Path, options: &OpenOptions) -> Result<Self, EngineError> {
-        let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let weights = Weights::open(path)?;
+        let stem = if path.is_dir() { path.file_name() } else { path.file_stem() };
+        let stem = stem.unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let weights = Weights::open_model(path, options.vae.as_deref())?;
         if let Some(memory) = options.memory {
             weights.set_limit(memory);
         }
@@ -87,6 +89,7 @@ impl Model {
         Ok(Self {
             family,
             tokenizer: Tokenizer::for_vocabulary(vocabulary, weights.file())?,
+            vae_file: options.vae.as_ref().map_or(weights.file().to_owned(), |vae| vae.display().to_string()),
             vae: Vae::load(&stage, family.latent_scale())?,
             info: ModelInfo::of(&weights, name, family, (vocabulary, width), unet.inputs(), training),
             text_encoders,
@@ -251,7 +254,12 @@ impl Model {
     /// - latent: `[batch, 4, height / 8, width / 8]`; result: `[batch, height, width, 3]`
     fn decoded(&self, latent: &Tensor) -> Result<Tensor, EngineError> {
         self.weights.focus(&["first_stage_model."]);
-        self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)
+        let picture = self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
+        // one number that is not finite is enough for a sum that is not
+        if picture.sum_all()?.to_scalar::<f32>()?.is_finite() {
+            return Ok(picture);
+        }
+        Err(EngineError::VaeNotANumber { file: self.vae_file.clone() })
     }
 
     /// The picture of a latent in the order `[4, height / 8, width / 8]`.

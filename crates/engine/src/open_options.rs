@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use crate::Prediction;
 
 /// How a model is opened, besides which.
@@ -7,6 +9,8 @@ pub struct OpenOptions {
     /// Bytes that weights widened to f32 may occupy. Without it: two thirds of the memory that is free at that time.
     /// The pictures are the same, only the time they take is not.
     pub memory: Option<u64>,
+    /// A VAE to use in place of the model's own, or where it has none.
+    pub vae: Option<PathBuf>,
     /// What the UNet predicts, for files that do not tell ([`crate::ModelInfo::prediction`] is what was found).
     pub prediction: Option<Prediction>,
     /// Whether the model was trained with zero terminal signal-to-noise ratio, for files that do not tell.

@@ -27,6 +27,9 @@ pub struct TensorEntry {
     dtype: Dtype,
     shape: Vec<usize>,
     data_offsets: (u64, u64),
+    /// Which of a model's files it is in.
+    #[serde(skip)]
+    file: usize,
 }
 
 impl TensorEntry {
@@ -48,6 +51,11 @@ impl TensorEntry {
     /// Its bytes, counted from the end of the header.
     pub(super) fn range(&self) -> (u64, u64) {
         self.data_offsets
+    }
+
+    /// Which of a model's files it is in.
+    pub(super) fn file(&self) -> usize {
+        self.file
     }
 
     /// Size in bytes by type and shape; `None` if that overflows.
@@ -84,6 +92,20 @@ impl Header {
         let entries: Entries = serde_json::from_slice(json).map_err(|error| broken(error.to_string()))?;
         check_layout(file, &entries.tensors, data_start, length)?;
         Ok(Self { tensors: entries.tensors, metadata: entries.metadata, data_start: data_start as usize })
+    }
+
+    /// The header of a model that is spread over several files, still without tensors.
+    pub(super) fn of(metadata: BTreeMap<String, String>) -> Self {
+        Self { tensors: BTreeMap::new(), metadata, data_start: 0 }
+    }
+
+    /// Adds a tensor of the file with this number.
+    pub(super) fn insert(&mut self, name: String, entry: TensorEntry, file: usize) {
+        self.tensors.insert(name, TensorEntry { file, ..entry });
+    }
+
+    pub(super) fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.tensors.retain(|name, _| keep(name));
     }
 
     /// How many bytes from the start of a file [`Header::parse`] needs, as the file claims: 8 plus the header's size.

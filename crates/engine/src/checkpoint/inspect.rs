@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
 
+use super::files::Files;
 use super::{Family, FileKind, Header};
 use crate::EngineError;
 
@@ -14,13 +15,13 @@ pub struct CheckpointInfo {
     pub parameters: u64,
     /// How many tensors it has.
     pub tensors: usize,
-    /// The file's length in bytes.
+    /// The length in bytes of all its files.
     pub bytes: u64,
     /// The header's free-form metadata.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// Looks at the file's content, whatever its name, and reads no more than its header.
+/// Looks at the content of a file (or of a diffusers folder's files), whatever its name, and reads no more than headers.
 ///
 /// # Errors
 /// Anything but a sound safetensors file is an error of its own that names the file and the reason.
@@ -29,7 +30,8 @@ pub fn inspect(path: &Path) -> Result<CheckpointInfo, EngineError> {
     let metadata = file.metadata()?;
     let name = path.display().to_string();
     if metadata.is_dir() {
-        return Err(EngineError::NotSafetensors { file: name, reason: "it is a folder".to_owned() });
+        let files = Files::open(path)?;
+        return Ok(describe(files.header(), files.bytes()));
     }
     let length = metadata.len();
     let mut start = Vec::new();

@@ -1,7 +1,9 @@
 //! Model files: what they are (by content, never by name) and how their tensors are read.
 
+mod diffusers_names;
 mod family;
 mod file_kind;
+mod files;
 mod header;
 mod inspect;
 mod memory;

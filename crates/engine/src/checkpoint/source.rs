@@ -63,6 +63,11 @@ impl Source {
         &self.file
     }
 
+    /// The file's length in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.bytes.all().len() as u64
+    }
+
     pub(super) fn header(&self) -> &Header {
         &self.header
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use candle_core::{Result as ComputeResult, Tensor};
 
-use super::quantization::quantization;
+use super::files::Files;
 use super::source::Source;
 use super::{Header, Patches, Scope, TensorEntry, memory};
 use crate::EngineError;
@@ -17,7 +17,7 @@ use crate::EngineError;
 pub(crate) struct Weights(Arc<Inner>);
 
 struct Inner {
-    source: Source,
+    files: Files,
     state: Mutex<State>,
 }
 
@@ -47,26 +47,32 @@ fn size(tensor: &Tensor) -> u64 {
 impl Weights {
     /// Maps a single file and checks its header.
     pub(crate) fn open(path: &Path) -> Result<Self, EngineError> {
-        Self::new(Source::open(path)?)
+        Ok(Self::new(Files::single(Source::open(path)?)?))
+    }
+
+    /// Maps a whole model, a single file or a diffusers folder, with the VAE of another file if one is named.
+    pub(crate) fn open_model(path: &Path, vae: Option<&Path>) -> Result<Self, EngineError> {
+        let mut files = Files::open(path)?;
+        if let Some(vae) = vae {
+            files.replace_vae(vae)?;
+        }
+        Ok(Self::new(files))
     }
 
     /// Takes a file that is part of the program.
     pub(crate) fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self, EngineError> {
-        Self::new(Source::from_static(name, bytes)?)
+        Ok(Self::new(Files::single(Source::from_static(name, bytes)?)?))
     }
 
     /// Takes a file that is in memory.
     pub(crate) fn from_bytes(name: &str, bytes: Vec<u8>) -> Result<Self, EngineError> {
-        Self::new(Source::from_bytes(name, bytes)?)
+        Ok(Self::new(Files::single(Source::from_bytes(name, bytes)?)?))
     }
 
-    fn new(source: Source) -> Result<Self, EngineError> {
-        if let Some(kind) = quantization(source.header()) {
-            return Err(EngineError::Quantized { file: source.file().to_owned(), kind });
-        }
+    fn new(files: Files) -> Self {
         let state =
             State { patches: None, version: 0, kept: HashMap::new(), bytes: 0, limit: memory::limit(), wanted: 0 };
-        Ok(Self(Arc::new(Inner { source, state: Mutex::new(state) })))
+        Self(Arc::new(Inner { files, state: Mutex::new(state) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -74,11 +80,11 @@ impl Weights {
     }
 
     pub(crate) fn file(&self) -> &str {
-        self.0.source.file()
+        self.0.files.name()
     }
 
     pub(crate) fn header(&self) -> &Header {
-        self.0.source.header()
+        self.0.files.header()
     }
 
     /// The tensors whose names start with `prefix` and a dot.
@@ -150,7 +156,7 @@ impl Weights {
 
     /// Elements `start..end` of a tensor, widened as they are in the file.
     pub(crate) fn values(&self, entry: &TensorEntry, start: usize, end: usize) -> Option<Vec<f32>> {
-        self.0.source.values(entry, start, end)
+        self.0.files.source(entry)?.values(entry, start, end)
     }
 
     /// Whether [`Weights::values`] can widen a tensor.
@@ -160,6 +166,6 @@ impl Weights {
 
     /// The only element of a tensor of any type.
     pub(crate) fn number(&self, entry: &TensorEntry) -> Option<f64> {
-        self.0.source.number(entry)
+        self.0.files.source(entry)?.number(entry)
     }
 }

@@ -2,6 +2,7 @@
 //! `scripts/reference/make_goldens.py`.
 
 mod families;
+mod folders;
 mod hostile;
 mod networks;
 mod pictures;
