@@ -119,6 +119,7 @@ fn settings(request: &GenerateRequest) -> Result<GenerateSettings, GenerateError
         seed: request.seed,
         sampler,
         sampling: SamplingSettings { scheduler, ..SamplingSettings::default() },
+        ..GenerateSettings::default()
     })
 }
 

@@ -2,9 +2,7 @@
 
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
-use engine::{
-    EngineError, GenerateSettings, Model, ModelInfo, Recipe, Sampler, SamplingSettings, Scheduler, UsedFile, UsedFiles,
-};
+use engine::{EngineError, GenerateSettings, Model, ModelInfo, Recipe, Sampler, Scheduler, UsedFile, UsedFiles};
 use manifest::{ComponentKind, RecommendedSettings, Sha256};
 use std::path::{Path, PathBuf};
 
@@ -148,17 +146,7 @@ pub(crate) fn choose(home: &Path, wanted: Option<&str>) -> Outcome<ModelChoice> 
 pub(crate) fn starting_settings(info: Option<&ModelInfo>, recommended: &RecommendedSettings) -> GenerateSettings {
     let mut settings = match info {
         Some(info) => GenerateSettings::recommended(info),
-        None => GenerateSettings {
-            prompt: String::new(),
-            negative_prompt: String::new(),
-            width: 512,
-            height: 512,
-            steps: 25,
-            cfg_scale: 7.0,
-            seed: 0,
-            sampler: Sampler::DpmPp2m,
-            sampling: SamplingSettings::default(),
-        },
+        None => GenerateSettings { steps: 25, sampler: Sampler::DpmPp2m, ..GenerateSettings::default() },
     };
     settings.width = recommended.width.unwrap_or(settings.width);
     settings.height = recommended.height.unwrap_or(settings.height);

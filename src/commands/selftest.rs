@@ -105,5 +105,6 @@ fn settings(spec: &SelfTestSpec) -> Outcome<GenerateSettings> {
         seed: spec.seed,
         sampler,
         sampling: SamplingSettings { scheduler, ..SamplingSettings::default() },
+        ..GenerateSettings::default()
     })
 }

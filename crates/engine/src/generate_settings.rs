@@ -59,19 +59,12 @@ impl GenerateSettings {
     /// The model's recommended settings with an empty prompt and seed 0.
     pub fn recommended(info: &ModelInfo) -> Self {
         Self {
-            prompt: String::new(),
-            negative_prompt: String::new(),
             width: info.width,
             height: info.height,
             steps: info.steps,
             cfg_scale: info.cfg_scale,
-            seed: 0,
             sampler: info.sampler,
-            sampling: SamplingSettings::default(),
-            image: None,
-            inpaint: None,
-            hires: None,
-            refiner: None,
+            ..Self::default()
         }
     }
 
@@ -130,6 +123,27 @@ impl GenerateSettings {
     }
 }
 
+/// What suits Stable Diffusion 1.x, with an empty prompt and seed 0.
+impl Default for GenerateSettings {
+    fn default() -> Self {
+        Self {
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            width: 512,
+            height: 512,
+            steps: 20,
+            cfg_scale: 7.0,
+            seed: 0,
+            sampler: Sampler::Euler,
+            sampling: SamplingSettings::default(),
+            image: None,
+            inpaint: None,
+            hires: None,
+            refiner: None,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,11 +158,7 @@ mod tests {
             cfg_scale: 30.0,
             seed: u64::MAX,
             sampler: Sampler::EulerA,
-            sampling: SamplingSettings::default(),
-            image: None,
-            inpaint: None,
-            hires: None,
-            refiner: None,
+            ..GenerateSettings::default()
         }
     }
 
