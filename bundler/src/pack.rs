@@ -8,15 +8,15 @@ mod survey;
 mod target_disk;
 mod volume_writer;
 
-use crate::{Content, SigningKey};
+use crate::{Content, ContentReader, SigningKey};
 use compression::Compressors;
 use folder::BundleFolder;
 use manifest::{
-    ArchivePlan, BundleManifest, BundlePath, ByteSize, Component, ComponentId, Event, Needs, Program, Reporter,
+    ArchivePlan, BundleManifest, BundlePath, ByteSize, Component, ComponentId, Event, Inventory, Needs, Program, Reporter,
     Segment, SelfTestSpec, Sha256, layout,
 };
 use ordered::Pool;
-use std::io::Read as _;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::time::Instant;
 use survey::{SurveyedFile, survey};
@@ -46,6 +46,8 @@ pub struct PackInput<'a> {
     pub made_by: String,
     /// Which edition of the bundle it is; 0: not counted.
     pub sequence: u64,
+    /// What the offline machine has already: the archive holds only what is missing there.
+    pub have: Option<&'a Inventory>,
     /// Signs the manifest.
     pub key: Option<&'a SigningKey>,
 }
@@ -179,8 +181,34 @@ fn describe(input: &PackInput<'_>, files: &[PackFile], surveyed: &[SurveyedFile]
         components: input.components.clone(),
         files: files.iter().zip(surveyed).map(|(file, surveyed)| surveyed.entry(file)).collect(),
     };
+    let manifest = match input.have {
+        Some(have) => without(manifest, have),
+        None => manifest,
+    };
     // What the other side would refuse is never written.
     BundleManifest::parse(layout::MANIFEST, &manifest.to_json()).map_err(PackError::Manifest)
+}
+
+/// Leaves out what is there already: whole files, and chunks of others.
+fn without(mut manifest: BundleManifest, have: &Inventory) -> BundleManifest {
+    let (files, chunks) = (have.files(), have.chunks());
+    for file in &mut manifest.files {
+        if files.contains(&file.sha256) {
+            file.carried = Some(Vec::new());
+            continue;
+        }
+        let mut runs: Vec<(u64, u64)> = Vec::new();
+        for (at, _) in (0u64..).zip(&file.chunks).filter(|(_, chunk)| !chunks.contains(chunk)) {
+            match runs.last_mut() {
+                Some((_, end)) if *end == at => *end += 1,
+                _ => runs.push((at, at + 1)),
+            }
+        }
+        if runs != file.runs() {
+            file.carried = Some(runs);
+        }
+    }
+    manifest
 }
 
 struct Job {
@@ -205,7 +233,7 @@ fn write_archive(
     writer: &mut VolumeWriter,
 ) -> Result<(), PackError> {
     let task = layout::archive_name(&plan.manifest().name);
-    reporter.event(&Event::TaskStart { task: &task, bytes: Some(plan.manifest().size()) });
+    reporter.event(&Event::TaskStart { task: &task, bytes: Some(plan.manifest().carried_bytes()) });
     let pool = Pool::new();
     let mut bytes = 0;
     ordered::run(
@@ -245,22 +273,26 @@ fn read_segments(
     pool: &Pool,
     give: &mut dyn FnMut(Job) -> bool,
 ) -> Result<(), PackError> {
-    let mut open = None;
+    let mut open: Option<(usize, u64, ContentReader)> = None;
     for segment in plan.segments() {
         let (bytes, level) = match (*segment, plan.literal(*segment)) {
             (_, Some(literal)) => (literal, compression::TEXT),
-            (Segment::Chunk { file, index }, None) => {
-                let (Some(source), Some(seen), Some((_, length, _))) =
+            (Segment::Chunk { file, .. }, None) => {
+                let (Some(source), Some(seen), Some((offset, length, _))) =
                     (files.get(file), surveyed.get(file), plan.chunk(*segment))
                 else {
                     continue;
                 };
-                if index == 0 {
-                    open = Some(source.content.open().map_err(|error| PackError::source(source, error))?);
+                let fail = |error| PackError::source(source, error);
+                if !open.as_ref().is_some_and(|(opened, at, _)| (*opened, *at) == (file, offset)) {
+                    let mut reader = source.content.open().map_err(fail)?;
+                    reader.seek(SeekFrom::Start(offset)).map_err(fail)?;
+                    open = Some((file, offset, reader));
                 }
                 let mut bytes = pool.take();
-                if let Some(reader) = &mut open {
-                    reader.take(length).read_to_end(&mut bytes).map_err(|error| PackError::source(source, error))?;
+                if let Some((_, at, reader)) = &mut open {
+                    reader.take(length).read_to_end(&mut bytes).map_err(fail)?;
+                    *at += length;
                 }
                 if bytes.len() as u64 != length {
                     return Err(PackError::changed(source, "it became shorter"));

@@ -1,6 +1,6 @@
 //! Which frame of an archive holds what. Writer and reader walk the same plan.
 
-use crate::{BundleManifest, FileEntry, Sha256, layout};
+use crate::{BundleManifest, ChunkDigest, FileEntry, layout};
 
 /// What one frame of an archive holds, once decoded.
 ///
@@ -19,8 +19,10 @@ pub enum Segment {
     SignatureHeader,
     /// The signature.
     Signature,
-    /// Padding, and the tar header of a file.
+    /// Padding, and the tar header of a file, or of a part of one.
     Header {
+        /// Which member of the archive, counted from the first one behind manifest and signature.
+        member: usize,
         /// Which of [`BundleManifest::files`].
         file: usize,
     },
@@ -44,7 +46,15 @@ pub struct ArchivePlan<'a> {
     manifest: &'a BundleManifest,
     text: Vec<u8>,
     signature: Option<&'a str>,
+    members: Vec<Member>,
     segments: Vec<Segment>,
+}
+
+/// One member of the tar file behind manifest and signature.
+#[derive(Clone, Debug)]
+struct Member {
+    name: String,
+    size: u64,
 }
 
 /// Length of a tar block in bytes.
@@ -61,12 +71,22 @@ impl<'a> ArchivePlan<'a> {
         if signature.is_some() {
             segments.extend([Segment::SignatureHeader, Segment::Signature]);
         }
+        let mut members = Vec::new();
         for (file, entry) in manifest.files.iter().enumerate() {
-            segments.push(Segment::Header { file });
-            segments.extend((0..entry.chunks.len()).map(|index| Segment::Chunk { file, index }));
+            for (first, end) in member_runs(entry) {
+                segments.push(Segment::Header { member: members.len(), file });
+                segments.extend((first..end).map(|index| Segment::Chunk { file, index: index as usize }));
+                let places = (first..end).filter_map(|index| entry.place(index as usize));
+                let size = places.map(|(_, length)| length).sum();
+                let name = match &entry.carried {
+                    None => entry.path.to_string(),
+                    Some(_) => layout::part_name(&entry.path, first),
+                };
+                members.push(Member { name, size });
+            }
         }
         segments.push(Segment::End);
-        Self { manifest, text, signature, segments }
+        Self { manifest, text, signature, members, segments }
     }
 
     /// The manifest.
@@ -91,7 +111,7 @@ impl<'a> ArchivePlan<'a> {
     #[must_use]
     pub fn file(&self, segment: Segment) -> Option<&'a FileEntry> {
         match segment {
-            Segment::Header { file } | Segment::Chunk { file, .. } => self.manifest.files.get(file),
+            Segment::Header { file, .. } | Segment::Chunk { file, .. } => self.manifest.files.get(file),
             _ => None,
         }
     }
@@ -106,15 +126,15 @@ impl<'a> ArchivePlan<'a> {
             }
             Segment::SignatureHeader => Some(signature_header(self.text.len() as u64, self.signature?.len() as u64)),
             Segment::Signature => Some(self.signature?.as_bytes().to_vec()),
-            Segment::Header { file } => {
-                let entry = self.manifest.files.get(file)?;
-                let mut bytes = padding(self.size_before(file));
-                bytes.extend(tar_header(entry.path.as_str(), entry.size));
+            Segment::Header { member, .. } => {
+                let Member { name, size } = self.members.get(member)?;
+                let mut bytes = padding(self.size_before(member));
+                bytes.extend(tar_header(name, *size));
                 Some(bytes)
             }
             Segment::Chunk { .. } => None,
             Segment::End => {
-                let mut bytes = padding(self.size_before(self.manifest.files.len()));
+                let mut bytes = padding(self.size_before(self.members.len()));
                 bytes.extend([0; 2 * BLOCK as usize]);
                 Some(bytes)
             }
@@ -123,11 +143,10 @@ impl<'a> ArchivePlan<'a> {
 
     /// Where a chunk of a file begins, how long it is and what its digest is.
     #[must_use]
-    pub fn chunk(&self, segment: Segment) -> Option<(u64, u64, Sha256)> {
+    pub fn chunk(&self, segment: Segment) -> Option<(u64, u64, ChunkDigest)> {
         let Segment::Chunk { file, index } = segment else { return None };
         let entry = self.manifest.files.get(file)?;
-        let offset = (index as u64).checked_mul(BundleManifest::CHUNK_SIZE)?;
-        let length = entry.size.checked_sub(offset)?.min(BundleManifest::CHUNK_SIZE);
+        let (offset, length) = entry.place(index)?;
         Some((offset, length, *entry.chunks.get(index)?))
     }
 
@@ -143,13 +162,18 @@ impl<'a> ArchivePlan<'a> {
         }
     }
 
-    /// Size of the member before file number `file`.
-    fn size_before(&self, file: usize) -> u64 {
-        match file.checked_sub(1) {
-            Some(before) => self.manifest.files.get(before).map_or(0, |entry| entry.size),
+    /// Size of the member before member number `member`.
+    fn size_before(&self, member: usize) -> u64 {
+        match member.checked_sub(1) {
+            Some(before) => self.members.get(before).map_or(0, |member| member.size),
             None => self.signature.map_or(self.text.len(), str::len) as u64,
         }
     }
+}
+
+/// The parts of a file that become members: the whole file, even if it is empty, or what the archive holds of it.
+fn member_runs(entry: &FileEntry) -> Vec<(u64, u64)> {
+    if entry.carried.is_none() { vec![(0, entry.chunks.len() as u64)] } else { entry.runs() }
 }
 
 /// The tar header of a `MANIFEST.json` of that size: what every archive of ours begins with.
@@ -227,17 +251,20 @@ fn pax_record(key: &str, value: &str) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Sha256;
     use std::io::Read as _;
 
     fn manifest(files: &[(&str, u64)]) -> BundleManifest {
         let mut files: Vec<FileEntry> = files
             .iter()
             .map(|(path, size)| FileEntry {
+                head: 0,
+                carried: None,
                 path: path.parse().unwrap(),
                 size: *size,
                 sha256: Sha256::of(path.as_bytes()),
                 component: "kit".parse().unwrap(),
-                chunks: vec![Sha256::of(b""); size.div_ceil(BundleManifest::CHUNK_SIZE) as usize],
+                chunks: vec![ChunkDigest::of(b""); size.div_ceil(BundleManifest::CHUNK_SIZE) as usize],
             })
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
@@ -288,6 +315,27 @@ mod tests {
         }
         let expected: Vec<_> = manifest.files.iter().map(|file| (file.path.to_string(), file.size)).collect();
         assert_eq!(seen, expected);
+    }
+
+    #[test]
+    fn parts_of_files_are_members_of_their_own() {
+        let mut manifest = manifest(&[("a", 13 << 20), ("b", 5), ("c", 7)]);
+        manifest.files[0].carried = Some(vec![(0, 1), (3, 4)]);
+        manifest.files[1].carried = Some(vec![]);
+        let plan = ArchivePlan::new(&manifest, None);
+        let mut stream = Vec::new();
+        for segment in plan.segments() {
+            stream.extend(plan.literal(*segment).unwrap_or_else(|| vec![7; plan.chunk(*segment).unwrap().1 as usize]));
+        }
+        let mut archive = tar::Archive::new(stream.as_slice());
+        let names = archive.entries().unwrap().map(|entry| {
+            let entry = entry.unwrap();
+            (entry.path().unwrap().to_str().unwrap().to_owned(), entry.size())
+        });
+        let expected = [("updates/a.part-0", 4 << 20), ("updates/a.part-3", 1 << 20), ("c", 7)];
+        let expected: Vec<_> = expected.map(|(name, size)| (name.to_owned(), size)).to_vec();
+        assert_eq!(names.skip(1).collect::<Vec<_>>(), expected);
+        assert_eq!(manifest.files[0].carried_bytes(), 5 << 20);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `MANIFEST.json`: every byte of a bundle, known before the first one is written.
 
-use crate::{BundlePath, Component, ComponentId, ComponentKind, ManifestError, Sha256, layout};
+use crate::{BundlePath, Component, ComponentId, ComponentKind, FileEntry, ManifestError, Sha256, layout};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ pub struct BundleManifest {
     pub sequence: u64,
     /// The program that made it ("fieldforge 0.1.0").
     pub made_by: String,
-    /// Size of a chunk in bytes; every file is cut into chunks of this size, the last one shorter.
+    /// Size of a chunk in bytes ([`FileEntry::place`]).
     pub chunk_size: u64,
     /// What the offline machine must have.
     pub needs: Needs,
@@ -49,22 +49,6 @@ pub struct Needs {
     pub largest_file: u64,
     /// Memory in bytes that generating with the default model takes, estimated.
     pub memory: u64,
-}
-
-/// One file of the bundle.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FileEntry {
-    /// Its place in the bundle and below an installed generation.
-    pub path: BundlePath,
-    /// Its size in bytes.
-    pub size: u64,
-    /// The digest of the whole file.
-    pub sha256: Sha256,
-    /// The component that it belongs to.
-    pub component: ComponentId,
-    /// The digest of every chunk, in order; none for an empty file.
-    pub chunks: Vec<Sha256>,
 }
 
 /// A copy of this program that lies beside the archive.
@@ -190,6 +174,12 @@ impl BundleManifest {
         self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
     }
 
+    /// Bytes of all files that the archive holds.
+    #[must_use]
+    pub fn carried_bytes(&self) -> u64 {
+        self.files.iter().fold(0, |sum, file| sum.saturating_add(file.carried_bytes()))
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.name.parse::<ComponentId>().is_err() {
             return Err(format!("the name `{}` cannot be used for files", self.name.escape_debug()));
@@ -237,14 +227,7 @@ impl BundleManifest {
         if layout::is_reserved(path) {
             return Err(format!("`{path}` uses a name that belongs to the bundle itself"));
         }
-        let chunks = file.size.div_ceil(self.chunk_size);
-        if chunks != file.chunks.len() as u64 {
-            return Err(format!(
-                "`{path}` has {} bytes, so {chunks} chunks, but {} digests",
-                file.size,
-                file.chunks.len()
-            ));
-        }
+        file.check().map_err(|reason| format!("`{path}` {reason}"))?;
         Ok(())
     }
 }
@@ -252,16 +235,19 @@ impl BundleManifest {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ChunkDigest;
     use proptest::prelude::*;
 
     fn file(path: &str, size: u64) -> FileEntry {
         let chunks = size.div_ceil(BundleManifest::CHUNK_SIZE);
         FileEntry {
+            head: 0,
+            carried: None,
             path: path.parse().unwrap(),
             size,
             sha256: Sha256::of(path.as_bytes()),
             component: "spark".parse().unwrap(),
-            chunks: (0..chunks).map(|chunk| Sha256::of(&chunk.to_le_bytes())).collect(),
+            chunks: (0..chunks).map(|chunk| ChunkDigest::of(&chunk.to_le_bytes())).collect(),
         }
     }
 
@@ -318,7 +304,20 @@ mod tests {
         }
         let mut wrong = manifest(vec![file("a", 1)]);
         wrong.files[0].chunks.clear();
-        assert!(refusal(&wrong).contains("1 chunks, but 0 digests"));
+        assert!(refusal(&wrong).contains("has 1 bytes, so 1 chunks, but 0 digests"));
+        for (carried, reason) in [
+            (vec![(0, 0)], "holds nothing"),
+            (vec![(1, 3)], "beyond its end"),
+            (vec![(0, 1), (1, 2)], "out of order"),
+            (vec![(1, 2), (0, 1)], "out of order"),
+        ] {
+            let mut part = manifest(vec![file("a", 5 << 20)]);
+            part.files[0].carried = Some(carried);
+            assert!(refusal(&part).contains(reason), "{}", refusal(&part));
+        }
+        let mut long = manifest(vec![file("a", 5)]);
+        long.files[0].head = 6;
+        assert!(refusal(&long).contains("a head of 6"), "{}", refusal(&long));
         wrong = manifest(vec![file("a", 1)]);
         wrong.files[0].component = "other".parse().unwrap();
         assert!(refusal(&wrong).contains("not a component of it"));

@@ -61,6 +61,8 @@ pub const SELF_TEST_PICTURE: &str = "picture.png";
 
 /// The folder for reference pictures inside a bundle.
 pub const GOLDEN: &str = "golden";
+/// The folder for parts of files inside an update.
+pub const UPDATES: &str = "updates";
 /// The folder for licence texts inside a bundle.
 pub const LICENCES: &str = "licences";
 
@@ -120,12 +122,19 @@ pub fn folder_of(kind: ComponentKind, id: &ComponentId) -> Result<BundlePath, Bu
     }
 }
 
+/// The member that holds the part of a file from chunk number `first` on, in an update.
+#[must_use]
+pub fn part_name(path: &BundlePath, first: u64) -> String {
+    format!("{UPDATES}/{path}.part-{first}")
+}
+
 /// Names that members may not use because the bundle or a generation uses them itself.
 #[must_use]
 pub fn is_reserved(path: &BundlePath) -> bool {
     let key = path.case_key();
     [MANIFEST, MANIFEST_SIGNATURE, RECEIPT, START_HERE, SHA256SUMS].iter().any(|name| name.to_lowercase() == key)
         || key.ends_with(PARTIAL_SUFFIX)
+        || key.split('/').next() == Some(UPDATES)
 }
 
 /// The name of generation `number`.

@@ -2,16 +2,18 @@
 
 use super::{PackError, PackFile, compression};
 use crate::ContentReader;
-use manifest::{BundleManifest, Event, FileEntry, Reporter, Sha256};
+use manifest::{BundleManifest, ChunkDigest, Event, FileEntry, Reporter, Sha256};
 use ordered::Pool;
 use sha2::Digest as _;
-use std::io::Read;
+use std::io::{self, Read, Seek as _};
 use std::path::Path;
 use twox_hash::XxHash64;
 
 /// What the first reading found out about a file.
 pub(crate) struct SurveyedFile {
-    pub(crate) chunks: Vec<Sha256>,
+    /// Bytes that are cut by themselves.
+    pub(crate) head: u64,
+    pub(crate) chunks: Vec<ChunkDigest>,
     /// Low half of the XXH64 of every chunk: what a zstd frame carries as its checksum.
     pub(crate) checksums: Vec<u32>,
     pub(crate) level: i32,
@@ -26,19 +28,21 @@ impl SurveyedFile {
             size: file.size,
             sha256: file.sha256,
             component: file.component.clone(),
+            head: self.head,
             chunks: self.chunks.clone(),
+            carried: None,
         }
     }
 }
 
 enum Job {
     Chunk(Vec<u8>),
-    End(Sha256),
+    End { head: u64, whole: Sha256 },
 }
 
 enum Done {
-    Chunk { digest: Sha256, checksum: u32, sample: Vec<u8> },
-    End(Sha256),
+    Chunk { digest: ChunkDigest, checksum: u32, sample: Vec<u8>, length: u64 },
+    End { head: u64, whole: Sha256 },
 }
 
 /// Reads all files, in order; `files` are sorted.
@@ -56,25 +60,26 @@ pub(crate) fn survey(
         |give| files.iter().try_for_each(|file| read(file, &pool, give)),
         || (),
         |(), job| match job {
-            Job::End(whole) => Done::End(whole),
+            Job::End { head, whole } => Done::End { head, whole },
             Job::Chunk(chunk) => {
-                let digest = Sha256::of(&chunk);
+                let digest = ChunkDigest::of(&chunk);
+                let length = chunk.len() as u64;
                 let checksum = XxHash64::oneshot(0, &chunk) as u32;
                 let middle = (chunk.len() / 2).min(chunk.len().saturating_sub(compression::SAMPLE));
                 let sample = chunk.iter().skip(middle).take(compression::SAMPLE).copied().collect();
                 pool.give_back(chunk);
-                Done::Chunk { digest, checksum, sample }
+                Done::Chunk { digest, checksum, sample, length }
             }
         },
         |done| {
             let Some(file) = files.get(surveyed.len()) else { return Ok(()) };
             let task = file.path.as_str();
             match done {
-                Done::Chunk { digest, checksum, sample: look } => {
+                Done::Chunk { digest, checksum, sample: look, length } => {
                     if chunks.is_empty() {
                         reporter.event(&Event::TaskStart { task, bytes: Some(file.size) });
                     }
-                    bytes = (bytes + BundleManifest::CHUNK_SIZE).min(file.size);
+                    bytes += length;
                     reporter.event(&Event::TaskProgress { task, bytes });
                     // The first three of them and then every 64th tell enough about a file.
                     if chunks.len() < 3 || chunks.len() % 64 == 0 {
@@ -83,9 +88,7 @@ pub(crate) fn survey(
                     chunks.push(digest);
                     checksums.push(checksum);
                 }
-                Done::End(whole) => {
-                    // A file of one chunk has its digest already.
-                    let whole = if let [only] = chunks.as_slice() { *only } else { whole };
+                Done::End { head, whole } => {
                     if whole != file.sha256 {
                         return Err(PackError::WrongDigest {
                             path: file.path.clone(),
@@ -100,6 +103,7 @@ pub(crate) fn survey(
                     let (level, remaining) = compression::choose(file.size, &sample);
                     sample.clear();
                     surveyed.push(SurveyedFile {
+                        head,
                         chunks: std::mem::take(&mut chunks),
                         checksums: std::mem::take(&mut checksums),
                         level,
@@ -120,26 +124,37 @@ fn read(file: &PackFile, pool: &Pool, give: &mut dyn FnMut(Job) -> bool) -> Resu
         return Err(PackError::WrongSize { path: file.path.clone(), expected: file.size, found });
     }
     let mut reader: ContentReader = file.content.open().map_err(fail)?;
-    let several = file.size > BundleManifest::CHUNK_SIZE;
+    let head = head(file, &mut reader).map_err(fail)?;
     let mut whole = sha2::Sha256::new();
-    let mut left = file.size;
-    while left > 0 {
-        let length = left.min(BundleManifest::CHUNK_SIZE);
+    let mut at = 0;
+    while at < file.size {
+        let end = if at < head { head } else { file.size };
+        let length = (end - at).min(BundleManifest::CHUNK_SIZE);
         let mut chunk = pool.take();
         reader.by_ref().take(length).read_to_end(&mut chunk).map_err(fail)?;
         if chunk.len() as u64 != length {
             return Err(PackError::changed(file, "it became shorter"));
         }
-        if several {
-            whole.update(&chunk);
-        }
-        left -= length;
+        whole.update(&chunk);
+        at += length;
         if !give(Job::Chunk(chunk)) {
             return Ok(());
         }
     }
-    give(Job::End(Sha256::from_bytes(whole.finalize().into())));
+    give(Job::End { head, whole: Sha256::from_bytes(whole.finalize().into()) });
     Ok(())
+}
+
+/// Bytes before the weights of a safetensors file (its format: the header's length in 8 bytes, then the header).
+fn head(file: &PackFile, reader: &mut ContentReader) -> io::Result<u64> {
+    if !file.path.as_str().ends_with(".safetensors") {
+        return Ok(0);
+    }
+    let mut length = Vec::new();
+    reader.by_ref().take(8).read_to_end(&mut length)?;
+    reader.rewind()?;
+    let length = length.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes));
+    Ok(length.checked_add(8).filter(|head| *head > 8 && *head < file.size).unwrap_or(0))
 }
 
 /// Size and digest of a file.

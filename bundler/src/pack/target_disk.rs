@@ -31,7 +31,11 @@ pub(crate) fn check_space(
 
 /// Bytes of all frames, estimated.
 pub(crate) fn packed_size(manifest: &BundleManifest, surveyed: &[SurveyedFile]) -> u64 {
-    surveyed.iter().map(|file| file.packed).sum::<u64>() + manifest.to_json().len() as u64 / 2
+    let files = manifest.files.iter().zip(surveyed).map(|(file, seen)| match file.size {
+        0 => 0,
+        size => (seen.packed as f64 * (file.carried_bytes() as f64 / size as f64)) as u64,
+    });
+    files.sum::<u64>() + manifest.to_json().len() as u64 / 2
 }
 
 /// The folder, or the closest one above it that exists.
