@@ -57,6 +57,12 @@ pub(crate) enum Command {
     Bundle(BundleArgs),
     /// Check every byte of a bundle or of an installed home
     Verify(VerifyArgs),
+    /// Write down what is installed, so that the next bundle carries only what is missing
+    Inventory(InventoryArgs),
+    /// List what was installed when
+    History(HistoryArgs),
+    /// Remove old installations
+    Gc(GcArgs),
     /// Make a key that signs bundles
     Keygen(KeygenArgs),
     /// Put a damaged bundle back together with its recovery data
@@ -204,6 +210,9 @@ pub(crate) struct BundleArgs {
     /// Cut the archive into files of at most this size, for example 4GB [default: what the target's file system allows]
     #[arg(long, value_name = "SIZE")]
     pub(crate) volume_size: Option<ByteSize>,
+    /// Leave out what this inventory of an installed home lists: an update
+    #[arg(long, value_name = "FILE")]
+    pub(crate) have: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) sign: SignArgs,
     /// Recovery data to add, from which damaged places can be computed again; 0 for none
@@ -313,6 +322,30 @@ pub(crate) struct SignArgs {
     /// Do not sign: whoever installs must say --allow-unsigned
     #[arg(long, conflicts_with = "sign")]
     pub(crate) no_sign: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InventoryArgs {
+    /// Write the list here
+    #[arg(long, short, value_name = "FILE", default_value = "have.json")]
+    pub(crate) out: PathBuf,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct HistoryArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct GcArgs {
+    /// Keep this many installations before the one in use
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) keep: usize,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
 }
 
 #[derive(Args, Debug)]

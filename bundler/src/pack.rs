@@ -12,8 +12,8 @@ use crate::{Content, ContentReader, SigningKey};
 use compression::Compressors;
 use folder::BundleFolder;
 use manifest::{
-    ArchivePlan, BundleManifest, BundlePath, ByteSize, Component, ComponentId, Event, Inventory, Needs, Program, Reporter,
-    Segment, SelfTestSpec, Sha256, layout,
+    ArchivePlan, BundleManifest, BundlePath, ByteSize, Component, ComponentId, Event, Inventory, Needs, Program,
+    Reporter, Segment, SelfTestSpec, Sha256, layout,
 };
 use ordered::Pool;
 use std::io::{Read as _, Seek as _, SeekFrom};

@@ -9,7 +9,7 @@ fuzz_target!(|text: &[u8]| {
     let Ok(manifest) = BundleManifest::parse("MANIFEST.json", text) else { return };
     let again = BundleManifest::parse("MANIFEST.json", &manifest.to_json()).expect("what it writes, it reads");
     assert_eq!(again.id(), manifest.id());
-    let plan = ArchivePlan::new(&manifest);
+    let plan = ArchivePlan::new(&manifest, None);
     for segment in plan.segments() {
         assert!(plan.literal(*segment).is_some() != plan.chunk(*segment).is_some());
     }

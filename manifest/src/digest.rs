@@ -65,8 +65,16 @@ macro_rules! digest {
     };
 }
 
-digest!(Sha256, "Sha256", "A SHA-256 digest (FIPS 180-4): what a file is. Prints and parses as 64 lower-case hexadecimal digits.");
-digest!(ChunkDigest, "ChunkDigest", "A BLAKE3 digest of 32 bytes: what a chunk of a file is. Prints and parses as 64 lower-case hexadecimal digits.");
+digest!(
+    Sha256,
+    "Sha256",
+    "A SHA-256 digest (FIPS 180-4): what a file is. Prints and parses as 64 lower-case hexadecimal digits."
+);
+digest!(
+    ChunkDigest,
+    "ChunkDigest",
+    "A BLAKE3 digest of 32 bytes: what a chunk of a file is. Prints and parses as 64 lower-case hexadecimal digits."
+);
 
 impl Sha256 {
     /// The digest of `bytes`.

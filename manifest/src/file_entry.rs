@@ -103,7 +103,8 @@ mod tests {
 
     #[test]
     fn chunks_lie_one_behind_the_other() {
-        for (size, head) in [(0, 0), (1, 0), (5 << 20, 0), (9 << 20, 300), (9 << 20, (4 << 20) + 1), (8 << 20, 8 << 20)] {
+        for (size, head) in [(0, 0), (1, 0), (5 << 20, 0), (9 << 20, 300), (9 << 20, (4 << 20) + 1), (8 << 20, 8 << 20)]
+        {
             let count = FileEntry::chunks_of(size, head);
             let entry = FileEntry {
                 path: "a".parse().unwrap(),

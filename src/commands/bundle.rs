@@ -13,8 +13,8 @@ use bundler::{
 };
 use engine::{Model, Recipe, UsedFile, UsedFiles};
 use manifest::{
-    BundlePath, ByteSize, Component, ComponentId, ComponentKind, LockedComponent, Needs, RecommendedSettings,
-    SelfTestRequest, SelfTestSpec, Sha256, layout,
+    BundlePath, ByteSize, Component, ComponentId, ComponentKind, Inventory, LockedComponent, Needs,
+    RecommendedSettings, SelfTestRequest, SelfTestSpec, Sha256, layout,
 };
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -30,6 +30,7 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
         ..PackOptions::default()
     };
     let key = signing::key(&args.sign, output)?;
+    let have = args.have.as_deref().map(inventory).transpose()?;
     let plan = output.step(1, 4, "Plan", || {
         let plan = wish.plan(args.request.trust_on_first_use)?;
         output.say(plan.to_string().trim_end());
@@ -57,6 +58,11 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
     Ok(())
 }
 
+/// Reads what `fieldforge inventory` wrote.
+fn inventory(file: &Path) -> Outcome<Inventory> {
+    Ok(Inventory::parse(&file.display().to_string(), &fs_err::read(file)?)?)
+}
+
 /// Fetches what the plan names and writes the lock beside the request.
 pub(crate) fn fetch(wish: &Wish, plan: &BundlePlan, options: &FetchOptions, output: &Output) -> Outcome<Fetched> {
     let mut fetched = bundler::fetch(plan, options, output)?;
@@ -80,6 +86,7 @@ pub(crate) fn pack(
     fetching: &FetchOptions,
     options: &PackOptions,
     key: Option<&SigningKey>,
+    have: Option<&Inventory>,
     output: &Output,
 ) -> Outcome<PackReport> {
     let default_model = default_model(wish, fetched)?;
@@ -100,6 +107,7 @@ pub(crate) fn pack(
         programs: vec![(target(), program)],
         made_by: crate::PROGRAM_VERSION.to_owned(),
         sequence: fetched.lock.sequence,
+        have,
         key,
     };
     Ok(bundler::pack(&input, options, output)?)

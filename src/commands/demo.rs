@@ -102,7 +102,7 @@ fn online(out: &Path, places: &Places, output: &Output) -> Outcome {
     // A key of its own: nothing of this account is touched.
     let key = signing::kept(&out.join("signing.key"), output)?;
     let report = output.step(2, STEPS, "Pack: draw the reference picture, write the bundle", || {
-        let report = bundle::pack(&wish, &fetched, &fetching, &packing, Some(&key), output)?;
+        let report = bundle::pack(&wish, &fetched, &fetching, &packing, Some(&key), None, output)?;
         for (name, size) in &report.volumes {
             output.say(format!("      {name}, {}", ByteSize(*size)));
         }

@@ -7,6 +7,7 @@ pub(crate) mod doctor;
 pub(crate) mod generate;
 pub(crate) mod inspect;
 pub(crate) mod install;
+pub(crate) mod inventory;
 pub(crate) mod keygen;
 pub(crate) mod plan;
 pub(crate) mod repair;

@@ -54,12 +54,14 @@ pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> Stri
         To check for damage without the program:      sha256sum -c {}\n\n\n\
         IF SOMETHING IS WRONG\n---------------------\n\n\
         You cannot break anything by trying. If a check fails, the copy was damaged on its way,\n\
-        which happens to sticks: copy the folder again, or ask whoever made it for a new one.\n\
+        which happens to sticks. Most damage can be put right here:      ./{} repair .\n\
+        If it cannot, copy the folder again, or ask whoever made it for a new one.\n\
         The program is free software and comes without any warranty; each model keeps the\n\
         licence named above.\n\n\
         Made by {}. Bundle {}.\n",
         if volumes.len() == 1 { String::new() } else { "join the volumes (copy /b), then ".to_owned() },
         layout::SHA256SUMS,
+        manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),
         manifest.made_by,
         manifest.id(),
     );

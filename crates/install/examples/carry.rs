@@ -67,6 +67,7 @@ fn carry(folder: &Path, bundle: &Path) -> Result<(), Box<dyn Error>> {
         programs: vec![],
         made_by: "carry".to_owned(),
         sequence: 0,
+        have: None,
         key: None,
     };
     let options = PackOptions { out: bundle.to_path_buf(), replace: true, ..PackOptions::default() };

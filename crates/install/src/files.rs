@@ -1,6 +1,6 @@
 //! Checks files that lie on a disk already.
 
-use manifest::{BundleManifest, Event, FileEntry, Finding, Problem, Reporter, Sha256};
+use manifest::{ChunkDigest, Event, FileEntry, Finding, Problem, Reporter, Sha256};
 use ordered::Pool;
 use sha2::Digest as _;
 use std::io::Read as _;
@@ -58,11 +58,11 @@ pub(crate) fn check_files(
         || (),
         |(), step| match step {
             Step::Chunk { file, index, bytes } => {
-                let expected = files.get(file).and_then(|(_, entry)| entry.chunks.get(index));
-                let good = expected == Some(&Sha256::of(&bytes));
+                let entry = files.get(file).map(|(_, entry)| entry);
+                let good = entry.and_then(|entry| entry.chunks.get(index)) == Some(&ChunkDigest::of(&bytes));
                 let length = bytes.len() as u64;
                 pool.give_back(bytes);
-                let offset = index as u64 * BundleManifest::CHUNK_SIZE;
+                let offset = entry.and_then(|entry| entry.place(index)).map_or(0, |(offset, _)| offset);
                 let reason = "it does not match the manifest".to_owned();
                 (file, length, (!good).then_some(Problem::Damaged { offset, length, reason }))
             }
@@ -110,7 +110,8 @@ fn read(at: usize, path: &Path, entry: &FileEntry, pool: &Pool, give: &mut dyn F
     }
     for index in 0..entry.chunks.len() {
         let mut bytes = pool.take();
-        if let Err(error) = file.by_ref().take(BundleManifest::CHUNK_SIZE).read_to_end(&mut bytes) {
+        let length = entry.place(index).map_or(0, |(_, length)| length);
+        if let Err(error) = file.by_ref().take(length).read_to_end(&mut bytes) {
             return give(wrong(problem(error)));
         }
         if !give(Step::Chunk { file: at, index, bytes }) {

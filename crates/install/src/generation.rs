@@ -2,7 +2,7 @@
 
 use crate::files::check_files;
 use crate::{InstallError, Receipt, disk};
-use manifest::{BundleManifest, BundlePath, Finding, Problem, Reporter, layout};
+use manifest::{BundleManifest, BundlePath, FileEntry, Finding, Inventory, Problem, Reporter, layout};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,73 @@ pub fn roll_back(home: &Path) -> Result<Generation, InstallError> {
     let generation = load(home, before)?;
     make_current(home, before)?;
     Ok(generation)
+}
+
+/// All complete generations, the oldest first. Those that cannot be read are left out.
+///
+/// # Errors
+/// When the home cannot be read.
+pub fn history(home: &Path) -> Result<Vec<Generation>, InstallError> {
+    let mut numbers = complete(home)?;
+    numbers.sort_unstable();
+    Ok(numbers.into_iter().filter_map(|number| load(home, number).ok()).collect())
+}
+
+/// Removes what no longer is of use: all but the generation in use and the `keep` before it, and unfinished ones.
+/// Answers the names of the removed folders and the bytes that they took (files that others share still count).
+///
+/// # Errors
+/// When the home is being changed by another program, or a folder cannot be removed.
+pub fn collect_garbage(home: &Path, keep: usize) -> Result<(Vec<String>, u64), InstallError> {
+    let _lock = crate::home_lock::HomeLock::take(home)?;
+    let Some(now) = current(home)? else { return Err(InstallError::NothingInstalled { home: home.to_path_buf() }) };
+    let mut before: Vec<u32> = complete(home)?.into_iter().filter(|number| *number < now.number).collect();
+    before.sort_unstable();
+    before.truncate(before.len().saturating_sub(keep));
+    let old = before.into_iter().map(|number| folder(home, number));
+    let mut removed = (Vec::new(), 0);
+    for folder in old.chain(unfinished(home)?) {
+        removed.1 += size_of(&folder);
+        // First a name that nobody takes for a complete generation.
+        let doomed = layout::partial(&folder.with_extension(""));
+        if doomed != folder {
+            fs_err::rename(&folder, &doomed).map_err(InstallError::writing)?;
+        }
+        fs_err::remove_dir_all(&doomed).map_err(InstallError::writing)?;
+        removed.0.extend(folder.file_name().and_then(|name| name.to_str()).map(str::to_owned));
+    }
+    disk::sync_folder(&home.join(layout::GENERATIONS)).map_err(InstallError::Io)?;
+    Ok(removed)
+}
+
+/// Bytes of all files below a folder, as far as they can be seen.
+fn size_of(folder: &Path) -> u64 {
+    let Ok(entries) = fs_err::read_dir(folder) else { return 0 };
+    let sizes = entries.flatten().map(|entry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    });
+    sizes.sum()
+}
+
+/// What the generation in use holds, as a list for the machine that makes bundles.
+///
+/// # Errors
+/// When nothing is installed, or it cannot be read.
+pub fn inventory(home: &Path) -> Result<Inventory, InstallError> {
+    let Some(now) = current(home)? else { return Err(InstallError::NothingInstalled { home: home.to_path_buf() }) };
+    let whole = |mut file: FileEntry| {
+        file.carried = None;
+        file
+    };
+    Ok(Inventory {
+        format: Inventory::FORMAT,
+        made_by: concat!("fieldforge ", env!("CARGO_PKG_VERSION")).to_owned(),
+        bundle: now.manifest.name,
+        sequence: now.manifest.sequence,
+        files: now.manifest.files.into_iter().map(whole).collect(),
+    })
 }
 
 /// Reads generation `number`.

@@ -128,7 +128,7 @@ fn fill<State>(
                 Piece::Wrong(finding) => return Err(InstallError::Damaged { finding, kept: true }),
                 Piece::Volume { .. } => return Ok(()),
             };
-            let Segment::Chunk { file, .. } = segment else { return Ok(()) };
+            let Segment::Chunk { file, index } = segment else { return Ok(()) };
             let Some(entry) = files.get(file) else { return Ok(()) };
             let at = match open.iter().position(|(at, _)| *at == file) {
                 Some(at) => at,
@@ -138,24 +138,28 @@ fn fill<State>(
                 }
             };
             let Some((_, staged)) = open.get_mut(at) else { return Ok(()) };
+            done += plan.base.fill(staged, entry, index)?;
             staged.write(content)?;
             written += content.len() as u64;
             done += content.len() as u64;
             reporter.event(&Event::TaskProgress { task: &task, bytes: done });
             if staged.chunks() == entry.chunks.len() {
-                open.remove(at).1.finish(entry)?;
+                open.remove(at).1.finish()?;
+                there.insert(file);
             }
             Ok(())
         })?;
     }
-    // What was complete but for its name.
-    for (at, staged) in open {
-        if let Some(entry) = files.get(at) {
-            staged.finish(entry)?;
-        }
+    // What the bundle did not hold the end of, or nothing at all, and what was complete but for its name.
+    for (at, entry) in files.iter().enumerate().filter(|(at, _)| !there.contains(at)) {
+        let begun = open.iter().position(|(open, _)| *open == at).map(|place| open.remove(place).1);
+        let mut staged = begun.map_or_else(|| StagedFile::create(staging, entry), Ok)?;
+        done += plan.base.fill(&mut staged, entry, entry.chunks.len())?;
+        reporter.event(&Event::TaskProgress { task: &task, bytes: done });
+        staged.finish()?;
     }
     reporter.event(&Event::TaskEnd { task: &task, bytes: done });
-    Ok((written, reused + continued))
+    Ok((written, total - written))
 }
 
 fn make_folders(staging: &Path, files: &[FileEntry]) -> Result<(), InstallError> {

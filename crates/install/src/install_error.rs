@@ -105,11 +105,19 @@ pub enum InstallError {
         /// Its process.
         holder: String,
     },
-    /// A file of the bundle does not have the digest that the manifest states, although its chunks do.
-    #[error("the manifest contradicts itself: the chunks of `{path}` are right, the digest of the whole file is not")]
-    Contradiction {
+    /// An update builds on files that are not installed.
+    #[error("this is an update; it does not hold all of `{path}`, and what is missing is not installed here")]
+    NotThere {
         /// The file.
         path: String,
+    },
+    /// An update builds on a file that is damaged.
+    #[error("this is an update; it takes parts of `{path}` from the installed `{from}`, which is damaged")]
+    BaseDamaged {
+        /// The file of the bundle.
+        path: String,
+        /// The installed file.
+        from: String,
     },
     /// The disk became full.
     #[error("the disk is full: {0}")]
@@ -179,7 +187,11 @@ impl InstallError {
             Self::HomeInBundle { .. } => "choose a folder outside the bundle with `--home`".to_owned(),
             Self::NotWritable { .. } => "choose a folder of your own with `--home`, or change its rights".to_owned(),
             Self::Locked { .. } => "wait until it is done, then run the same command again".to_owned(),
-            Self::Contradiction { .. } => "do not use this bundle: get it again from the person who made it".to_owned(),
+            Self::NotThere { .. } | Self::BaseDamaged { .. } => {
+                "make an inventory here (`fieldforge inventory`) and have the bundle made for it, or get a whole bundle \
+                 (made without `--have`)"
+                    .to_owned()
+            }
             Self::Full(_) => {
                 "free space there, or choose another disk with `--home`; then run the same command again".to_owned()
             }

@@ -1,5 +1,6 @@
 //! What an installation will do, before it does it.
 
+use crate::base::Base;
 use crate::{Bundle, Generation, InstallError, InstallOptions, disk, generation, trust};
 use manifest::{ByteSize, FileEntry, Sha256, layout};
 use std::collections::BTreeMap;
@@ -7,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What an installation will do. Printing it shows what a person wants to know before saying yes.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct InstallPlan {
     /// The home.
     pub home: PathBuf,
@@ -27,6 +28,8 @@ pub struct InstallPlan {
     pub warnings: Vec<String>,
     /// The folder of an interrupted installation of this bundle.
     pub(crate) leftover: Option<PathBuf>,
+    /// What an update builds on.
+    pub(crate) base: Base,
     /// What the file with the trusted keys will hold, when it changes.
     pub(crate) trusted_keys: Option<String>,
 }
@@ -38,6 +41,8 @@ pub struct PlannedFile {
     pub path: manifest::BundlePath,
     /// Its size in bytes.
     pub size: u64,
+    /// Bytes of it that the bundle holds.
+    pub carried: u64,
     /// What will be done.
     pub action: Action,
 }
@@ -71,6 +76,13 @@ impl InstallPlan {
         let verdict = trust::judge(home, bundle, current.as_ref(), &options.trust)?;
         let leftover = leftover(home, bundle.id(), current.as_ref())?;
         let files = planned_files(&bundle.manifest().files, current.as_ref(), leftover.as_deref());
+        let base = Base::new(current.as_ref(), &bundle.manifest().files);
+        let incomplete = |(planned, entry): &(&PlannedFile, &FileEntry)| {
+            planned.action == Action::Write && entry.carried.is_some() && !base.completes(entry)
+        };
+        if let Some((planned, _)) = files.iter().zip(&bundle.manifest().files).find(incomplete) {
+            return Err(InstallError::NotThere { path: planned.path.to_string() });
+        }
         let newest = generation::complete(home)?.into_iter().max().unwrap_or(0);
         let left_number = leftover.as_deref().and_then(complete_number);
         let generation = left_number.unwrap_or(newest.saturating_add(1));
@@ -91,6 +103,7 @@ impl InstallPlan {
             continues: leftover.is_some(),
             warnings: verdict.warning.into_iter().chain(warnings(bundle)).collect(),
             leftover,
+            base,
             trusted_keys: verdict.keys,
         };
         if !options.skip_preflight {
@@ -102,13 +115,13 @@ impl InstallPlan {
     /// Bytes that come from the bundle.
     #[must_use]
     pub fn bytes_to_write(&self) -> u64 {
-        self.files.iter().filter(|file| file.action == Action::Write).map(|file| file.size).sum()
+        self.files.iter().filter(|file| file.action == Action::Write).map(|file| file.carried).sum()
     }
 
     /// Bytes that are there already.
     #[must_use]
     pub fn bytes_to_reuse(&self) -> u64 {
-        self.files.iter().filter(|file| file.action != Action::Write).map(|file| file.size).sum()
+        self.files.iter().map(|file| file.size).sum::<u64>() - self.bytes_to_write()
     }
 
     fn preflight<State>(&self, bundle: &Bundle<State>) -> Result<(), InstallError> {
@@ -177,7 +190,7 @@ fn planned_files(files: &[FileEntry], current: Option<&Generation>, leftover: Op
             Some(from) if entry.size > 0 && has(from, entry.size) => Action::Link { from: from.clone() },
             _ => Action::Write,
         };
-        PlannedFile { path: entry.path.clone(), size: entry.size, action }
+        PlannedFile { path: entry.path.clone(), size: entry.size, carried: entry.carried_bytes(), action }
     };
     files.iter().map(plan).collect()
 }

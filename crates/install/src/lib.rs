@@ -30,6 +30,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod base;
 mod bundle;
 mod disk;
 mod files;
@@ -53,7 +54,7 @@ mod verify_home;
 mod volumes;
 
 pub use bundle::{Bundle, Unverified, Verified};
-pub use generation::{Generation, current, roll_back};
+pub use generation::{Generation, collect_garbage, current, history, inventory, roll_back};
 pub use inspect::{InspectedComponent, Inspection, inspect};
 pub use install::{InstallOptions, install};
 pub use install_error::InstallError;

@@ -1,8 +1,7 @@
 //! A file while it is being installed.
 
 use crate::InstallError;
-use manifest::{BundleManifest, FileEntry, Sha256, layout};
-use sha2::Digest as _;
+use manifest::{ChunkDigest, FileEntry, layout};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -10,7 +9,6 @@ use std::path::{Path, PathBuf};
 pub(crate) struct StagedFile {
     path: PathBuf,
     file: fs_err::File,
-    hasher: Option<sha2::Sha256>,
     chunks: usize,
     length: u64,
 }
@@ -20,7 +18,7 @@ impl StagedFile {
     pub(crate) fn create(staging: &Path, entry: &FileEntry) -> Result<Self, InstallError> {
         let path = entry.path.below(staging);
         let file = fs_err::File::create(layout::partial(&path)).map_err(InstallError::writing)?;
-        Ok(Self { path, file, hasher: hasher(entry), chunks: 0, length: 0 })
+        Ok(Self { path, file, chunks: 0, length: 0 })
     }
 
     /// Continues a file that an interrupted installation began. Every chunk of it is compared with the manifest; from
@@ -33,27 +31,20 @@ impl StagedFile {
         }
         let mut file =
             fs_err::OpenOptions::new().read(true).write(true).open(&partial).map_err(InstallError::writing)?;
-        let mut hasher = hasher(entry);
         let (mut chunks, mut length) = (0, 0);
         let mut bytes = Vec::new();
-        for expected in &entry.chunks {
+        while let (Some(expected), Some((_, long))) = (entry.chunks.get(chunks), entry.place(chunks)) {
             bytes.clear();
-            std::io::Read::by_ref(&mut file)
-                .take(BundleManifest::CHUNK_SIZE)
-                .read_to_end(&mut bytes)
-                .map_err(InstallError::Io)?;
-            if Sha256::of(&bytes) != *expected {
+            (&mut file).take(long).read_to_end(&mut bytes).map_err(InstallError::Io)?;
+            if ChunkDigest::of(&bytes) != *expected {
                 break;
             }
-            if let Some(hasher) = &mut hasher {
-                hasher.update(&bytes);
-            }
             chunks += 1;
-            length += bytes.len() as u64;
+            length += long;
         }
         file.set_len(length).map_err(InstallError::writing)?;
         file.seek(SeekFrom::Start(length)).map_err(InstallError::writing)?;
-        Ok(Some(Self { path, file, hasher, chunks, length }))
+        Ok(Some(Self { path, file, chunks, length }))
     }
 
     /// How many chunks it has.
@@ -69,29 +60,14 @@ impl StagedFile {
     /// Appends the next chunk.
     pub(crate) fn write(&mut self, chunk: &[u8]) -> Result<(), InstallError> {
         self.file.write_all(chunk).map_err(InstallError::writing)?;
-        if let Some(hasher) = &mut self.hasher {
-            hasher.update(chunk);
-        }
         self.chunks += 1;
         self.length += chunk.len() as u64;
         Ok(())
     }
 
-    /// Compares the digest of the whole, waits for the disk and gives the file its name.
-    pub(crate) fn finish(self, entry: &FileEntry) -> Result<(), InstallError> {
-        // A file of one chunk has one digest.
-        let whole = match self.hasher {
-            Some(hasher) => Some(Sha256::from_bytes(hasher.finalize().into())),
-            None => entry.chunks.first().copied(),
-        };
-        if whole != Some(entry.sha256) || self.length != entry.size {
-            return Err(InstallError::Contradiction { path: entry.path.to_string() });
-        }
+    /// Waits for the disk and gives the file its name.
+    pub(crate) fn finish(self) -> Result<(), InstallError> {
         self.file.sync_all().map_err(InstallError::writing)?;
         fs_err::rename(layout::partial(&self.path), &self.path).map_err(InstallError::writing)
     }
-}
-
-fn hasher(entry: &FileEntry) -> Option<sha2::Sha256> {
-    (entry.chunks.len() != 1).then(sha2::Sha256::new)
 }

@@ -3,7 +3,7 @@
 use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{Volume, VolumeSet};
 use manifest::frame::{self, VolumeEnd};
-use manifest::{ArchivePlan, Finding, Problem, Segment, Sha256};
+use manifest::{ArchivePlan, ChunkDigest, Finding, Problem, Segment, Sha256};
 use ordered::Pool;
 use std::collections::BTreeSet;
 use zstd::bulk::Decompressor;
@@ -298,7 +298,7 @@ impl Producer<'_> {
     /// Which of the frames still to come is this one?
     fn identify(&self, bytes: &[u8], content: usize) -> Option<u64> {
         let decoded = zstd::bulk::decompress(bytes, content).ok()?;
-        let digest = Sha256::of(&decoded);
+        let digest = ChunkDigest::of(&decoded);
         let fits = |number: &u64| {
             let Some(segment) = self.plan.segment(*number) else { return false };
             match self.plan.chunk(segment) {
@@ -372,7 +372,9 @@ fn compare(
     match (literal, chunk) {
         (Some(literal), _) if *decoded == literal => Ok(()),
         (Some(_), _) => Err(format!("found {} instead", name_of(decoded))),
-        (None, Some((_, length, digest))) if decoded.len() as u64 == length && Sha256::of(decoded) == digest => Ok(()),
+        (None, Some((_, length, digest))) if decoded.len() as u64 == length && ChunkDigest::of(decoded) == digest => {
+            Ok(())
+        }
         _ => Err("it does not match the manifest".to_owned()),
     }
 }

@@ -48,6 +48,7 @@ pub(crate) fn input<'a>(sandbox: &Sandbox, name: &'a str, contents: &[(String, V
         programs: vec![("x86_64-linux".to_owned(), sandbox.write("source-program", b"#!/bin/sh\necho hello\n"))],
         made_by: "fieldforge test".to_owned(),
         sequence: 0,
+        have: None,
         key: None,
     }
 }

@@ -10,3 +10,4 @@ mod repaired;
 mod round_trip;
 mod signed;
 mod stock_tools;
+mod updates;
