@@ -38,7 +38,7 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
     })?;
     let fetched = output.step(2, 4, "Fetch and check every byte", || fetch(&wish, &plan, &fetching, output))?;
     let report = output.step(3, 4, "Draw the reference picture and pack", || {
-        pack(&wish, &fetched, &fetching, &packing, key.as_ref(), output)
+        pack(&wish, &fetched, &fetching, &packing, key.as_ref(), have.as_ref(), output)
     })?;
     output.step(4, 4, "Read the bundle back", || read_back(&report, output))?;
     let size = report.volumes.iter().map(|(_, size)| size).sum();
