@@ -67,12 +67,14 @@ pub(crate) enum Command {
     Keygen(KeygenArgs),
     /// Put a damaged bundle back together with its recovery data
     Repair(RepairArgs),
-    /// Show what a bundle holds
+    /// Show what a bundle holds, or what a model file is
     Inspect(InspectArgs),
     /// Unpack a bundle into a home, all or nothing
     Install(InstallArgs),
     /// Draw a picture with the network shut off by the kernel, and compare it
     Selftest(SelftestArgs),
+    /// List the installed models, LoRAs and embeddings by the names that prompts call them
+    Models(ModelsArgs),
     /// Open the page on this machine
     Serve(ServeArgs),
     /// Draw a picture into a file
@@ -234,9 +236,18 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// A bundle folder
-    #[arg(value_name = "BUNDLE")]
-    pub(crate) bundle: PathBuf,
+    /// A bundle folder, or a .safetensors file
+    #[arg(value_name = "WHAT")]
+    pub(crate) what: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ModelsArgs {
+    /// Only this kind: checkpoint, refiner, lora, vae, taesd, embedding, upscaler, controlnet
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
 }
 
 #[derive(Args, Debug)]

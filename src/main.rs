@@ -11,6 +11,7 @@ mod commands;
 mod failure;
 mod generator;
 mod home;
+mod library;
 mod models;
 mod output;
 mod self_test;
@@ -53,6 +54,7 @@ fn run(command: Option<Command>, output: &Output) -> Outcome {
         Some(Command::Gc(args)) => commands::inventory::collect_garbage(&args, output),
         Some(Command::Keygen(args)) => commands::keygen::run(&args, output),
         Some(Command::Repair(args)) => commands::repair::run(&args, output),
+        Some(Command::Models(args)) => commands::models::run(&args, output),
         Some(Command::Inspect(args)) => commands::inspect::run(&args, output),
         Some(Command::Install(args)) => commands::install::run(&args, output),
         Some(Command::Selftest(args)) => commands::selftest::run(&args, output),

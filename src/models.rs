@@ -2,9 +2,11 @@
 
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
+use crate::library::Library;
 use engine::{EngineError, GenerateSettings, Model, ModelInfo, Recipe, Sampler, Scheduler, UsedFile, UsedFiles};
 use manifest::{ComponentKind, RecommendedSettings, Sha256};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A checkpoint that can be asked for.
 #[derive(Clone, Debug)]
@@ -25,6 +27,8 @@ pub(crate) struct ModelChoice {
     pub(crate) recommended: RecommendedSettings,
     /// It is used when nothing was chosen.
     pub(crate) is_default: bool,
+    /// What its pictures can call by name.
+    pub(crate) library: Arc<Library>,
 }
 
 impl ModelChoice {
@@ -39,6 +43,7 @@ impl ModelChoice {
             sha256: Some(Sha256::of(builtin::SPARK)),
             recommended: RecommendedSettings::default(),
             is_default: true,
+            library: Arc::default(),
         }
     }
 
@@ -54,13 +59,15 @@ impl ModelChoice {
             sha256: None,
             recommended: RecommendedSettings::default(),
             is_default: false,
+            library: Arc::default(),
         }
     }
 
     /// What a sealed process must be able to read to draw with it.
     pub(crate) fn reads(&self) -> Vec<PathBuf> {
         let facts = Path::new(engine::PROCESSOR_FACTS);
-        self.path.iter().cloned().chain(facts.exists().then(|| facts.to_path_buf())).collect()
+        let own = self.path.iter().cloned().chain(self.library.reads());
+        own.chain(facts.exists().then(|| facts.to_path_buf())).collect()
     }
 
     /// Loads it.
@@ -71,23 +78,24 @@ impl ModelChoice {
         })
     }
 
-    /// What stands in a picture that it draws. The hash is the one that A1111 and CivitAI show: ten digits, or nothing
-    /// when the digest is unknown.
-    pub(crate) fn infotext(&self, settings: &GenerateSettings) -> String {
+    /// What stands in a picture that it draws with these LoRAs. The hash is the one that A1111 and CivitAI show: ten
+    /// digits, or nothing when the digest is unknown.
+    pub(crate) fn infotext(&self, settings: &GenerateSettings, loras: Vec<UsedFile>) -> String {
         let hash = self.sha256.map(|sha256| sha256.short()).unwrap_or_default();
-        let used = UsedFiles { model: UsedFile::new(&self.id, hash), ..UsedFiles::default() };
+        let used = UsedFiles { model: UsedFile::new(&self.id, hash), loras, ..UsedFiles::default() };
         Recipe::new(settings.clone(), used).infotext().to_string()
     }
 }
 
 /// Everything that can be asked for in `home`, the default first. Never empty.
 pub(crate) fn available(home: &Path) -> Outcome<Vec<ModelChoice>> {
+    let library = Arc::new(Library::of(home)?);
     let mut models = match install::current(home)? {
-        Some(generation) => installed(&generation),
+        Some(generation) => installed(&generation, &library),
         None => Vec::new(),
     };
     if !models.iter().any(|model| model.id == "spark") {
-        models.push(ModelChoice { is_default: models.is_empty(), ..ModelChoice::embedded() });
+        models.push(ModelChoice { is_default: models.is_empty(), library, ..ModelChoice::embedded() });
     }
     if !models.iter().any(|model| model.is_default)
         && let Some(first) = models.first_mut()
@@ -98,7 +106,7 @@ pub(crate) fn available(home: &Path) -> Outcome<Vec<ModelChoice>> {
     Ok(models)
 }
 
-fn installed(generation: &install::Generation) -> Vec<ModelChoice> {
+fn installed(generation: &install::Generation, library: &Arc<Library>) -> Vec<ModelChoice> {
     let manifest = &generation.manifest;
     manifest
         .files_of(ComponentKind::Checkpoint)
@@ -114,13 +122,14 @@ fn installed(generation: &install::Generation) -> Vec<ModelChoice> {
             sha256: Some(file.sha256),
             recommended: component.settings.clone().unwrap_or_default(),
             is_default: manifest.default_model.as_ref() == Some(&component.id),
+            library: Arc::clone(library),
         })
         .collect()
 }
 
 /// Families that the engine can draw with today.
 pub(crate) fn is_supported(family: &str) -> bool {
-    family == "sd1"
+    ["sd1", "sd2", "sdxl", "sdxl-refiner"].contains(&family)
 }
 
 /// The one that was asked for: by name, by file, or the default.
@@ -134,7 +143,8 @@ pub(crate) fn choose(home: &Path, wanted: Option<&str>) -> Outcome<ModelChoice> 
     }
     let path = Path::new(wanted);
     if path.is_file() {
-        return Ok(ModelChoice::file(&crate::home::absolute(path)?));
+        let library = models.into_iter().next().map(|model| model.library).unwrap_or_default();
+        return Ok(ModelChoice { library, ..ModelChoice::file(&crate::home::absolute(path)?) });
     }
     let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.id)).collect();
     Err(Failure::new(format!("there is no model and no file called `{wanted}`"))

@@ -275,5 +275,8 @@ fn self_test_model<'a>(
             .with_hint("name another checkpoint under [self-test], or leave `model` out")
         });
     }
-    Ok(spark.as_ref().and_then(drawable).or_else(|| default_model.and_then(drawable)))
+    // a large model takes minutes for a step: nobody waits for that unasked
+    let quick =
+        |(component, _): &(&LockedComponent, _)| component.family.as_deref().is_none_or(|family| family == "sd1");
+    Ok(spark.as_ref().and_then(drawable).or_else(|| default_model.and_then(drawable).filter(quick)))
 }

@@ -3,6 +3,7 @@
 use crate::builtin;
 use crate::cli::CatalogCommand;
 use crate::failure::{Failure, Outcome};
+use crate::library;
 use crate::output::Output;
 use manifest::{ByteSize, Catalog, CatalogEntry, ComponentKind};
 use std::fmt::Write as _;
@@ -16,13 +17,10 @@ pub(crate) fn run(command: &CatalogCommand, output: &Output) -> Outcome {
 }
 
 fn list(catalog: &Catalog, kind: Option<&str>, output: &Output) -> Outcome {
-    let kinds: Vec<ComponentKind> =
-        ComponentKind::ALL.into_iter().filter(|one| kind.is_none_or(|kind| one.to_string() == kind)).collect();
-    if kinds.is_empty() {
-        let known: Vec<String> = ComponentKind::ALL.iter().map(ToString::to_string).collect();
-        return Err(Failure::usage(format!("there is no kind `{}`", kind.unwrap_or_default()))
-            .with_hint(format!("use one of: {}", known.join(", "))));
-    }
+    let kinds = match kind {
+        Some(kind) => vec![library::kind(kind)?],
+        None => ComponentKind::ALL.to_vec(),
+    };
     let entries: Vec<&CatalogEntry> =
         kinds.iter().flat_map(|kind| catalog.entries().filter(move |entry| entry.kind == *kind)).collect();
     let mut text = String::new();

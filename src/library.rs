@@ -1,0 +1,185 @@
+//! What an installed home has besides checkpoints: LoRAs, embeddings, VAEs and the other files that pictures call by
+//! name.
+
+use crate::failure::{Failure, Outcome};
+use engine::prompt::take_networks;
+use engine::{AppliedLora, EngineError, FileHashes, GenerateSettings, Lora, LoraReport, Model, Shelf, UsedFile};
+use manifest::{ComponentKind, Sha256};
+use serde::Serialize;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// One model file of a home.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct InstalledFile {
+    /// What it is for.
+    pub(crate) kind: ComponentKind,
+    /// What prompts and settings call it: the file's name without its ending.
+    pub(crate) name: String,
+    /// The component that it came with.
+    pub(crate) id: String,
+    /// Its name for people.
+    pub(crate) title: String,
+    /// The model family ("sd1", "sdxl"), when known.
+    pub(crate) family: Option<String>,
+    /// Its licence.
+    pub(crate) licence: String,
+    /// Size in bytes.
+    pub(crate) size: u64,
+    /// Digest of the file.
+    pub(crate) sha256: Sha256,
+    /// Where it lies.
+    pub(crate) path: PathBuf,
+}
+
+/// The files of a home, and the LoRAs that were used so far.
+#[derive(Debug, Default)]
+pub(crate) struct Library {
+    files: Vec<InstalledFile>,
+    shelves: engine::Library,
+    loras: Mutex<HashMap<PathBuf, OpenLora>>,
+}
+
+/// A LoRA that was used: it is opened and hashed once.
+#[derive(Clone, Debug)]
+struct OpenLora {
+    lora: Arc<Lora>,
+    hash: String,
+}
+
+impl Library {
+    /// What the generation in use has; nothing if nothing is installed.
+    pub(crate) fn of(home: &Path) -> Outcome<Self> {
+        let Some(generation) = install::current(home)? else { return Ok(Self::default()) };
+        let manifest = &generation.manifest;
+        let mut library = Self::default();
+        for kind in ComponentKind::ALL.into_iter().filter(|kind| kind.is_weights()) {
+            for (component, file) in manifest.files_of(kind) {
+                let path = file.path.below(&generation.folder);
+                if path.extension().is_none_or(|ending| ending != "safetensors") {
+                    continue;
+                }
+                if let Some(shelf) = library.shelf_mut(kind) {
+                    shelf.add(&path);
+                }
+                library.files.push(InstalledFile {
+                    kind,
+                    name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                    id: component.id.to_string(),
+                    title: component.title.clone(),
+                    family: component.family.clone(),
+                    licence: component.licence.clone(),
+                    size: file.size,
+                    sha256: file.sha256,
+                    path,
+                });
+            }
+        }
+        Ok(library)
+    }
+
+    /// All model files, checkpoints first.
+    pub(crate) fn files(&self) -> &[InstalledFile] {
+        &self.files
+    }
+
+    /// The files of a kind.
+    pub(crate) fn of_kind(&self, kind: ComponentKind) -> impl Iterator<Item = &InstalledFile> {
+        self.files.iter().filter(move |file| file.kind == kind)
+    }
+
+    /// The VAE of that name: its component's, or its file's.
+    pub(crate) fn vae(&self, name: &str) -> Outcome<&Path> {
+        match self.of_kind(ComponentKind::Vae).find(|file| file.id == name) {
+            Some(file) => Ok(&file.path),
+            None => Ok(self.shelves.vaes.find(name)?),
+        }
+    }
+
+    /// What a sealed process must be able to read to use them: checkpoints are not among them.
+    pub(crate) fn reads(&self) -> impl Iterator<Item = PathBuf> {
+        self.files.iter().filter(|file| file.kind != ComponentKind::Checkpoint).map(|file| file.path.clone())
+    }
+
+    /// Applies the LoRAs that the prompt names to the model, and takes off those of the picture before. Answers what
+    /// was used, and what did not fit.
+    ///
+    /// # Errors
+    /// For a name that nothing here has, and for a file that does not fit the model; nothing is changed then.
+    pub(crate) fn apply_loras(
+        &self,
+        model: &Model,
+        settings: &GenerateSettings,
+    ) -> Result<(Vec<UsedFile>, Vec<LoraReport>), EngineError> {
+        let mut used = Vec::new();
+        let mut applied = Vec::new();
+        for tag in take_networks(&settings.prompt).networks {
+            let OpenLora { lora, hash } = self.open_lora(self.shelves.loras.find(&tag.name)?)?;
+            let file = UsedFile::new(&tag.name, hash);
+            if !used.contains(&file) {
+                used.push(file);
+            }
+            applied.push(AppliedLora { lora, unet_weight: tag.unet_weight, text_weight: tag.text_weight });
+        }
+        let reports = model.set_loras(&applied)?;
+        Ok((used, reports.into_iter().filter(|report| !report.unmatched.is_empty()).collect()))
+    }
+
+    fn open_lora(&self, path: &Path) -> Result<OpenLora, EngineError> {
+        if let Some(open) = self.open_loras().get(path) {
+            return Ok(open.clone());
+        }
+        let hash = FileHashes::of(path)?.auto_v3.unwrap_or_default();
+        let open = OpenLora { lora: Arc::new(Lora::open(path)?), hash };
+        self.open_loras().insert(path.to_path_buf(), open.clone());
+        Ok(open)
+    }
+
+    fn open_loras(&self) -> MutexGuard<'_, HashMap<PathBuf, OpenLora>> {
+        self.loras.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shelf_mut(&mut self, kind: ComponentKind) -> Option<&mut Shelf> {
+        Some(match kind {
+            ComponentKind::Lora => &mut self.shelves.loras,
+            ComponentKind::Embedding => &mut self.shelves.embeddings,
+            ComponentKind::Vae => &mut self.shelves.vaes,
+            ComponentKind::Upscaler => &mut self.shelves.upscalers,
+            ComponentKind::Controlnet => &mut self.shelves.controlnets,
+            _ => return None,
+        })
+    }
+}
+
+/// What a LoRA that fits only in part leaves out, in one sentence.
+pub(crate) fn left_out(report: &LoraReport) -> String {
+    let first = report.unmatched.first().map(String::as_str).unwrap_or_default();
+    format!(
+        "{} of {} keys of the LoRA `{}` fit nothing in this model and were left out, for example `{first}`",
+        report.unmatched.len(),
+        report.unmatched.len() + report.matched,
+        report.file
+    )
+}
+
+impl InstalledFile {
+    /// Words that a LoRA's author says call it up; empty for other files and where nobody says.
+    pub(crate) fn trigger_words(&self) -> Vec<String> {
+        match self.kind {
+            ComponentKind::Lora => {
+                Lora::open(&self.path).map(|lora| lora.info().trigger_words.clone()).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// An unknown kind of file, by name.
+pub(crate) fn kind(name: &str) -> Outcome<ComponentKind> {
+    let kinds = || ComponentKind::ALL.into_iter();
+    kinds().find(|kind| kind.to_string() == name).ok_or_else(|| {
+        let known: Vec<String> = kinds().map(|kind| kind.to_string()).collect();
+        Failure::usage(format!("there is no kind `{name}`")).with_hint(format!("use one of: {}", known.join(", ")))
+    })
+}
