@@ -4,8 +4,7 @@
 use engine::{GenerateSettings, Infotext, Recipe};
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let defaults = r#"{"prompt": "", "width": 512, "height": 512, "steps": 20, "cfg_scale": 7.0, "seed": 0, "sampler": "Euler"}"#;
-    let defaults: GenerateSettings = serde_json::from_str(defaults).unwrap();
+    let defaults = GenerateSettings::default();
     let once = Infotext::parse(text);
     let recipe = Recipe::understand(&once, &defaults);
     assert!(recipe.other.len() <= once.entries.len());

@@ -1,6 +1,7 @@
 //! What stands in a picture about how it was drawn: the format of AUTOMATIC1111.
 
 mod entries;
+mod field;
 mod fields;
 mod recipe;
 mod used_files;

@@ -1,18 +1,16 @@
-use super::fields::FIELDS;
+use super::fields::fields;
 use super::{Infotext, UsedFiles};
 use crate::GenerateSettings;
 
 /// What it takes to draw a picture once more: what its infotext means.
 ///
 /// ```
-/// use engine::{Infotext, Recipe};
+/// use engine::{GenerateSettings, Infotext, Recipe};
 ///
-/// # let defaults = serde_json::from_str(r#"{"prompt": "", "width": 512, "height": 512, "steps": 20, "cfg_scale": 7.0, "seed": 0, "sampler": "Euler"}"#)?;
 /// let text = "a cat\nSteps: 30, Sampler: DPM++ 2M Karras, Seed: 5, Size: 512x768, Model hash: 6ce0161689, Hires upscaler: 4x_foo";
-/// let recipe = Recipe::understand(&Infotext::parse(text), &defaults);
+/// let recipe = Recipe::understand(&Infotext::parse(text), &GenerateSettings::default());
 /// assert_eq!((recipe.settings.seed, recipe.settings.height), (5, 768));
 /// assert_eq!(recipe.files.model.hash, "6ce0161689");
-/// # Ok::<(), serde_json::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recipe {
@@ -34,23 +32,29 @@ impl Recipe {
     }
 
     /// What an infotext of this program, AUTOMATIC1111, Forge, Fooocus or another that writes the format means. What it
-    /// leaves open is what AUTOMATIC1111 leaves out when it has its default there, or else as in `defaults`. The
-    /// settings are not checked: see [`GenerateSettings::check`].
+    /// leaves open is at AUTOMATIC1111's default, but size, steps, CFG scale, seed and sampler are as in `defaults`. The
+    /// settings are not checked: see [`GenerateSettings::check`]. A picture that was drawn from a picture needs that one
+    /// again, and one whose text has a refiner needs that model.
     pub fn understand(text: &Infotext, defaults: &GenerateSettings) -> Self {
         let mut recipe = Self {
             settings: GenerateSettings {
                 prompt: text.prompt.clone(),
                 negative_prompt: text.negative_prompt.clone(),
-                ..defaults.clone()
+                width: defaults.width,
+                height: defaults.height,
+                steps: defaults.steps,
+                cfg_scale: defaults.cfg_scale,
+                seed: defaults.seed,
+                sampler: defaults.sampler,
+                ..GenerateSettings::default()
             },
             files: UsedFiles::default(),
             program: String::new(),
             other: text.entries.clone(),
         };
-        for field in FIELDS {
+        for field in fields() {
             // of entries with the same key the last one counts
-            let place =
-                recipe.other.iter().rposition(|(key, _)| key == field.key || field.aliases.contains(&key.as_str()));
+            let place = recipe.other.iter().rposition(|(key, _)| field.has_key(key));
             let Some(place) = place else { continue };
             let (key, value) = recipe.other.remove(place);
             if (field.read)(&mut recipe, value.trim()).is_none() {
@@ -62,11 +66,11 @@ impl Recipe {
 
     /// The infotext: entries in AUTOMATIC1111's order, then the others, the program last.
     pub fn infotext(&self) -> Infotext {
-        let written = FIELDS.iter().filter_map(|field| Some((field.key.to_owned(), (field.write)(self)?)));
-        let mut entries: Vec<(String, String)> = written.chain(self.other.iter().cloned()).collect();
-        if !self.program.is_empty() {
-            entries.push(("Version".to_owned(), self.program.clone()));
-        }
+        let mut entries: Vec<(String, String)> =
+            fields().filter_map(|field| Some((field.key.to_owned(), (field.write)(self)?))).collect();
+        // the program stays last
+        let end = entries.len() - usize::from(entries.last().is_some_and(|(key, _)| key == "Version"));
+        entries.splice(end..end, self.other.iter().cloned());
         Infotext {
             prompt: self.settings.prompt.clone(),
             negative_prompt: self.settings.negative_prompt.clone(),
@@ -78,12 +82,22 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Sampler, UsedFile};
+    use crate::image_ops::{Extension, ResizeMode};
+    use crate::{
+        HiresSettings, ImageSettings, InpaintFill, InpaintSettings, RefinerSettings, Sampler, SamplingSettings,
+        Scheduler, UpscalerName, UsedFile,
+    };
     use proptest::prelude::*;
 
     fn settings() -> GenerateSettings {
-        let json = r#"{"prompt": "a banana, \"ripe\"", "width": 64, "height": 72, "steps": 20, "cfg_scale": 7.0, "seed": 1, "sampler": "DPM++ 2M Karras"}"#;
-        serde_json::from_str(json).expect("settings")
+        GenerateSettings {
+            prompt: "a banana, \"ripe\"".to_owned(),
+            width: 64,
+            height: 72,
+            seed: 1,
+            sampler: Sampler::DpmPp2m,
+            ..GenerateSettings::default()
+        }
     }
 
     #[test]
@@ -140,6 +154,30 @@ mod tests {
             "a\nSteps: many, Sampler: Magic, Seed: -1, Size: 0x0x0, CFG scale: NaN, ADetailer model: face_yolov8n.pt",
         );
         assert_eq!(odd.settings, GenerateSettings { prompt: "a".to_owned(), ..settings() });
+        let hires = understood(
+            "a\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3, Size: 512x768, Denoising strength: 0.4, \
+             Hires upscale: 1.5, Hires steps: 10, Hires upscaler: 4x-UltraSharp, Refiner: sd_xl_refiner_1.0 [7440042bbd], \
+             Refiner switch at: 0.8, ControlNet 0: \"Module: canny, Model: control_v11p_sd15_canny [d14c016b], Weight: 1.0\", Version: v1.10.1",
+        );
+        let second = hires.settings.hires.unwrap_or_default();
+        assert_eq!((second.strength, second.scale, second.steps), (0.4, 1.5, Some(10)));
+        assert_eq!(second.upscaler, UpscalerName::Model("4x-UltraSharp".to_owned()));
+        assert_eq!(hires.settings.refiner.map(|refiner| refiner.switch_at), Some(0.8));
+        assert_eq!(
+            hires
+                .other
+                .iter()
+                .map(|(key, _)| key.as_str())
+                .collect::<Vec<_>>()
+                .join(", "),
+            "ControlNet 0"
+        );
+        let inpaint = understood(
+            "a\nSteps: 20, Sampler: Euler, Seed: 3, Denoising strength: 0.75, Mask blur: 8, Inpaint area: Only masked, Masked area padding: 40",
+        );
+        let mask = inpaint.settings.inpaint.unwrap_or_default();
+        assert_eq!((mask.mask_blur_x, mask.mask_blur_y, mask.only_masked), (8.0, 8.0, Some(40)));
+        assert_eq!(inpaint.settings.image.map(|image| image.strength), Some(0.75));
         assert_eq!(odd.other.len(), 6, "{:?}", odd.other);
     }
 
@@ -164,13 +202,97 @@ mod tests {
                 cfg_scale,
                 seed,
                 sampler: Sampler::ALL[sampler],
-                ..super::tests::settings()
+                ..GenerateSettings::default()
+            },
+        )
+    }
+
+    fn any_sampling() -> impl Strategy<Value = SamplingSettings> {
+        let number = || prop::option::of(0.0_f32..20.0);
+        (number(), number(), number(), number(), number(), 0.0_f32..2.0, any::<[bool; 3]>()).prop_map(
+            |(eta, s_tmax, sigma_min, sigma_max, rho, s_noise, [discard_penultimate, quantize, sgm_noise])| {
+                let (s_churn, s_tmin) = (s_noise * 3.0, s_noise / 7.0);
+                SamplingSettings {
+                    eta,
+                    s_tmax,
+                    sigma_min,
+                    sigma_max,
+                    rho,
+                    s_noise,
+                    s_churn,
+                    s_tmin,
+                    discard_penultimate,
+                    quantize,
+                    sgm_noise,
+                    ..SamplingSettings::default()
+                }
+            },
+        )
+    }
+
+    fn any_image() -> impl Strategy<Value = (ImageSettings, Option<InpaintSettings>)> {
+        let mode = 0_usize..ResizeMode::ALL.len();
+        let numbers = (0.0_f32..1.0, 0.0_f32..2.0, 0.0_f32..9.0);
+        let mask = (0_usize..4, prop::option::of(0_u32..99), any::<bool>(), any::<bool>(), any::<[u8; 4]>());
+        (mode, numbers, prop::option::of(mask)).prop_map(
+            |(mode, (strength, noise_multiplier, image_cfg_scale), mask)| {
+                let resize_mode = ResizeMode::ALL[mode];
+                let image = ImageSettings {
+                    strength,
+                    noise_multiplier,
+                    image_cfg_scale,
+                    resize_mode,
+                    ..ImageSettings::default()
+                };
+                let inpaint = mask.map(|(fill, only_masked, invert, even, sides)| {
+                    let [left, right, top, bottom] = sides.map(|side| u32::from(side) / 64 * 8);
+                    InpaintSettings {
+                        fill: InpaintFill::ALL[fill],
+                        only_masked,
+                        mask_blur_x: noise_multiplier,
+                        mask_blur_y: if even { noise_multiplier } else { strength },
+                        invert,
+                        extend: Extension { left, right, top, bottom },
+                    }
+                });
+                (image, inpaint)
+            },
+        )
+    }
+
+    fn any_hires() -> impl Strategy<Value = HiresSettings> {
+        let size = prop::option::of((0_u32..2000, 1_u32..2000));
+        let names = ["Latent (nearest-exact)", "Lanczos", "4x-UltraSharp", "R-ESRGAN 4x+, fast"];
+        let other =
+            prop::option::of((1_u32..150, 1.0_f32..30.0, 0_usize..Sampler::ALL.len(), 1_usize..Scheduler::ALL.len()));
+        (size, 0_usize..names.len(), 0.0_f32..1.0, other, "[^\\s:]{0,9}").prop_map(
+            move |(size, name, strength, other, prompt)| HiresSettings {
+                scale: if size.is_some() { 2.0 } else { 1.0 + strength },
+                size,
+                upscaler: UpscalerName::from(names[name]),
+                strength,
+                steps: other.map(|other| other.0),
+                cfg_scale: other.map(|other| other.1),
+                sampler: other.map(|other| Sampler::ALL[other.2]),
+                sampling: other.map(|other| SamplingSettings {
+                    scheduler: Scheduler::ALL[other.3],
+                    ..SamplingSettings::default()
+                }),
+                negative_prompt: prompt.chars().rev().collect(),
+                prompt,
             },
         )
     }
 
     fn any_file() -> impl Strategy<Value = UsedFile> {
         ("[a-zA-Z0-9_ .-]{1,9}[a-z]", "[0-9a-f]{10,12}").prop_map(|(name, hash)| UsedFile::new(name.trim(), hash))
+    }
+
+    fn come_back(recipe: &Recipe) -> Result<(), TestCaseError> {
+        let text = recipe.infotext().to_string();
+        let other = GenerateSettings { steps: 149, ..settings() };
+        prop_assert_eq!(&Recipe::understand(&Infotext::parse(&text), &other), recipe, "{}", text);
+        Ok(())
     }
 
     proptest! {
@@ -180,10 +302,29 @@ mod tests {
             (model, vae, refiner) in (any_file(), prop::option::of(any_file()), prop::option::of(any_file())),
             (loras, embeddings) in (prop::collection::vec(any_file(), 0..3), prop::collection::vec(any_file(), 0..3)),
         ) {
+            let settings = GenerateSettings {
+                refiner: refiner.as_ref().map(|file| RefinerSettings { model: file.name.clone(), switch_at: settings.cfg_scale / 40.0 }),
+                ..settings
+            };
             let recipe = Recipe::new(settings, UsedFiles { model, vae, refiner, loras, embeddings });
-            let text = recipe.infotext().to_string();
-            let other = GenerateSettings { steps: 149, ..super::tests::settings() };
-            prop_assert_eq!(Recipe::understand(&Infotext::parse(&text), &other), recipe, "{}", text);
+            come_back(&recipe)?;
+        }
+
+        #[test]
+        fn every_way_of_drawing_comes_back(
+            (settings, sampling) in (any_settings(), any_sampling()),
+            (image, hires) in (any_image(), any_hires()),
+        ) {
+            let (image, inpaint) = image;
+            let drawn = GenerateSettings { sampling, ..settings };
+            let none = || UsedFiles { model: UsedFile::new("m", ""), ..UsedFiles::default() };
+            come_back(&Recipe::new(drawn.clone(), none()))?;
+            come_back(&Recipe::new(GenerateSettings { image: Some(image), inpaint, ..drawn.clone() }, none()))?;
+            let mut hires = hires;
+            if let Some(sampling) = &mut hires.sampling {
+                *sampling = SamplingSettings { scheduler: sampling.scheduler, ..drawn.sampling.clone() };
+            }
+            come_back(&Recipe::new(GenerateSettings { hires: Some(hires), ..drawn }, none()))?;
         }
     }
 }
