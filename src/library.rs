@@ -89,14 +89,6 @@ impl Library {
         self.files.iter().filter(move |file| file.kind == kind)
     }
 
-    /// The VAE of that name: its component's, or its file's.
-    pub(crate) fn vae(&self, name: &str) -> Outcome<&Path> {
-        match self.of_kind(ComponentKind::Vae).find(|file| file.id == name) {
-            Some(file) => Ok(&file.path),
-            None => Ok(self.shelves.vaes.find(name)?),
-        }
-    }
-
     /// What a sealed process must be able to read to use them: checkpoints are not among them.
     pub(crate) fn reads(&self) -> impl Iterator<Item = PathBuf> {
         self.files.iter().filter(|file| file.kind != ComponentKind::Checkpoint).map(|file| file.path.clone())
@@ -164,6 +156,11 @@ pub(crate) fn left_out(report: &LoraReport) -> String {
 }
 
 impl InstalledFile {
+    /// The file's own name.
+    pub(crate) fn file_name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     /// Words that a LoRA's author says call it up; empty for other files and where nobody says.
     pub(crate) fn trigger_words(&self) -> Vec<String> {
         match self.kind {

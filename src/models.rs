@@ -2,8 +2,10 @@
 
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
-use crate::library::Library;
-use engine::{EngineError, GenerateSettings, Model, ModelInfo, Recipe, Sampler, Scheduler, UsedFile, UsedFiles};
+use crate::library::{InstalledFile, Library};
+use engine::{
+    EngineError, GenerateSettings, Model, ModelInfo, OpenOptions, Recipe, Sampler, Scheduler, UsedFile, UsedFiles,
+};
 use manifest::{ComponentKind, RecommendedSettings, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -70,19 +72,28 @@ impl ModelChoice {
         own.chain(facts.exists().then(|| facts.to_path_buf())).collect()
     }
 
-    /// Loads it.
+    /// Loads it, with the VAE that it is recommended with if that is installed.
     pub(crate) fn load(&self) -> Outcome<Model> {
-        Ok(match &self.path {
-            Some(path) => Model::open(path)?,
-            None => Model::from_static(&self.id, builtin::SPARK)?,
-        })
+        let Some(path) = &self.path else { return Ok(Model::from_static(&self.id, builtin::SPARK)?) };
+        let mut options = OpenOptions::default();
+        options.vae = self.vae().map(|vae| vae.path.clone());
+        // single files of Stable Diffusion 2.x do not tell; the catalog does
+        let prediction = self.recommended.prediction.as_deref().unwrap_or_default();
+        options.prediction = serde_json::from_value(prediction.into()).ok();
+        Ok(Model::open_with(path, &options)?)
+    }
+
+    fn vae(&self) -> Option<&InstalledFile> {
+        let wanted = self.recommended.vae.as_deref()?;
+        self.library.of_kind(ComponentKind::Vae).find(|file| file.id == wanted)
     }
 
     /// What stands in a picture that it draws with these LoRAs. The hash is the one that A1111 and CivitAI show: ten
     /// digits, or nothing when the digest is unknown.
     pub(crate) fn infotext(&self, settings: &GenerateSettings, loras: Vec<UsedFile>) -> String {
         let hash = self.sha256.map(|sha256| sha256.short()).unwrap_or_default();
-        let used = UsedFiles { model: UsedFile::new(&self.id, hash), loras, ..UsedFiles::default() };
+        let vae = self.vae().map(|vae| UsedFile::new(vae.file_name(), vae.sha256.short()));
+        let used = UsedFiles { model: UsedFile::new(&self.id, hash), vae, loras, ..UsedFiles::default() };
         Recipe::new(settings.clone(), used).infotext().to_string()
     }
 }

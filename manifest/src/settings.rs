@@ -27,6 +27,9 @@ pub struct RecommendedSettings {
     /// What the UNet predicts ("epsilon", "v_prediction").
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<String>,
+    /// The VAE to use in place of the checkpoint's own, by its component's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vae: Option<String>,
     /// LoRA weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weight: Option<f32>,

@@ -97,7 +97,6 @@ fn settings(spec: &SelfTestSpec) -> Outcome<GenerateSettings> {
     let (sampler, scheduler) = Sampler::with_scheduler(&spec.sampler)?;
     Ok(GenerateSettings {
         prompt: spec.prompt.clone(),
-        negative_prompt: String::new(),
         width: spec.width,
         height: spec.height,
         steps: spec.steps,

@@ -163,15 +163,7 @@ mod tests {
         assert_eq!((second.strength, second.scale, second.steps), (0.4, 1.5, Some(10)));
         assert_eq!(second.upscaler, UpscalerName::Model("4x-UltraSharp".to_owned()));
         assert_eq!(hires.settings.refiner.map(|refiner| refiner.switch_at), Some(0.8));
-        assert_eq!(
-            hires
-                .other
-                .iter()
-                .map(|(key, _)| key.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
-            "ControlNet 0"
-        );
+        assert_eq!(hires.other.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>().join(", "), "ControlNet 0");
         let inpaint = understood(
             "a\nSteps: 20, Sampler: Euler, Seed: 3, Denoising strength: 0.75, Mask blur: 8, Inpaint area: Only masked, Masked area padding: 40",
         );
