@@ -6,9 +6,10 @@ import pathlib
 import tempfile
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 import autoencoder
+import controlnet
 import families
 import models
 import prompt_goldens
@@ -136,6 +137,24 @@ def small_networks():
     write_listing("upscaler", {f"{case}/{name}": shape for case, shapes in cases.items() for name, shape in shapes.items()})
 
 
+def control():
+    """Needs the contexts of `tiny` and `other_families`."""
+    unet, vae, clip = models.tiny()
+    models.fill_procedurally(unet, vae, clip)
+    tensors, shapes = controlnet.golden(unet, load_file(GOLDEN / "tiny.safetensors")["context"])
+    write("controlnet", tensors)
+    write_listing("controlnet", shapes)
+    unet = families.sdxl()
+    families.filled_unet(unet)
+    known = load_file(GOLDEN / "sdxl.safetensors")
+    sizes = torch.tensor([[768.0, 1344.0, 16.0, 8.0, 1024.0, 1024.0]] * 2)
+    added = {"text_embeds": known["pooled"], "time_ids": sizes}
+    tensors, shapes = controlnet.golden(unet, known["context"], added)
+    write("controlnet-sdxl", tensors)
+    write_listing("controlnet-sdxl", shapes)
+    write("canny", controlnet.edges())
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -148,4 +167,5 @@ if __name__ == "__main__":
         vae()
         other_families()
         small_networks()
+        control()
         write("pictures", pictures.goldens())

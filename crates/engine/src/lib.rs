@@ -26,6 +26,7 @@
 
 pub mod checkpoint;
 mod conditioning;
+mod controlnet;
 mod embedding;
 mod embeddings;
 mod error;
@@ -67,6 +68,7 @@ mod vae;
 mod weighting;
 
 pub use conditioning::Conditioning;
+pub use controlnet::{Control, ControlNet, Controls, canny};
 pub use error::EngineError;
 pub use file_hashes::FileHashes;
 pub use generate_settings::GenerateSettings;

@@ -10,7 +10,7 @@ use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::{UNet, label, label_width};
 use crate::vae::{LATENT_CHANNELS, Tiling, Vae};
-use crate::{EngineError, ModelInfo, OpenOptions, Picture};
+use crate::{Controls, EngineError, ModelInfo, OpenOptions, Picture, Taesd};
 
 /// A loaded Stable Diffusion model: 1.x, 2.x, XL or XL's refiner. It can be shared between threads; each generation
 /// uses all of rayon's.
@@ -27,6 +27,7 @@ pub struct Model {
     unet: UNet,
     vae: Vae,
     vae_file: String,
+    taesd: Option<Taesd>,
 }
 
 impl Model {
@@ -51,6 +52,7 @@ impl Model {
         }
         let mut model = Self::load(weights, stem, options)?;
         model.vae.set_tiling(Tiling { always: options.vae_tiles });
+        model.taesd = options.taesd.as_deref().map(Taesd::open).transpose()?;
         Ok(model)
     }
 
@@ -91,6 +93,7 @@ impl Model {
             tokenizer: Tokenizer::for_vocabulary(vocabulary, weights.file())?,
             vae_file: options.vae.as_ref().map_or(weights.file().to_owned(), |vae| vae.display().to_string()),
             vae: Vae::load(&stage, family.latent_scale())?,
+            taesd: None,
             info: ModelInfo::of(&weights, name, family, (vocabulary, width), unet.inputs(), training),
             text_encoders,
             unet,
@@ -212,9 +215,25 @@ impl Model {
         context: &Tensor,
         label: Option<&Tensor>,
     ) -> Result<Tensor, EngineError> {
+        self.predict_noise_controlled(latent, timestep, context, label, &Controls::default())
+    }
+
+    /// [`Model::predict_noise`] with ControlNets, as far as they are active at that timestep.
+    ///
+    /// # Errors
+    /// When the shapes or the model's parts do not fit each other, or a ControlNet is one for other models.
+    pub fn predict_noise_controlled(
+        &self,
+        latent: &Tensor,
+        timestep: f32,
+        context: &Tensor,
+        label: Option<&Tensor>,
+        controls: &Controls<'_>,
+    ) -> Result<Tensor, EngineError> {
         let channels_last = latent.permute((0, 2, 3, 1))?.contiguous()?;
         self.weights.focus(&["model.diffusion_model."]);
-        let noise = self.unet.forward(&channels_last, timestep, context, label)?;
+        let residuals = controls.residuals(&channels_last, timestep, context, label)?;
+        let noise = self.unet.forward(&channels_last, timestep, context, label, residuals.as_ref())?;
         Ok(noise.permute((0, 3, 1, 2))?.contiguous()?)
     }
 
@@ -260,6 +279,11 @@ impl Model {
             return Ok(picture);
         }
         Err(EngineError::VaeNotANumber { file: self.vae_file.clone() })
+    }
+
+    /// The decoder for previews.
+    pub(crate) fn taesd(&self) -> Option<&Taesd> {
+        self.taesd.as_ref()
     }
 
     /// The picture of a latent in the order `[4, height / 8, width / 8]`.

@@ -15,6 +15,8 @@ pub struct OpenOptions {
     pub prediction: Option<Prediction>,
     /// Whether the model was trained with zero terminal signal-to-noise ratio, for files that do not tell.
     pub zero_snr: Option<bool>,
+    /// The tiny decoder for previews ([`crate::Taesd`]); without it they are rough.
+    pub taesd: Option<PathBuf>,
     /// Cut pictures of any size into tiles for the autoencoder, which then needs little memory; without it only those
     /// of more than 1280 x 1280 pixels. Pictures change by a little.
     pub vae_tiles: bool,

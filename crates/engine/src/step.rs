@@ -1,5 +1,6 @@
 use crate::latent::LatentSize;
-use crate::{Model, Phase, Picture, preview};
+use crate::preview::preview;
+use crate::{Model, Phase, Picture};
 
 /// One finished step of a generation.
 pub struct Step<'a> {
@@ -21,23 +22,17 @@ pub(crate) enum Sight<'a> {
 }
 
 impl<'a> Step<'a> {
-    /// Latents up to this many positions a side are decoded for a preview.
-    const DECODED_SIDE: usize = 16;
-
     pub(crate) fn new(phase: Phase, step: u32, steps: u32, sight: Sight<'a>) -> Self {
         Self { phase, step, steps, sight }
     }
 
     /// The picture as the model sees it now, computed only when asked for: decoded in full where that is quick (up to
-    /// 128 x 128 pixels), otherwise a rough one at an eighth of the size. `None` if it cannot be made.
+    /// 128 x 128 pixels), by a tiny decoder where the model was opened with one, otherwise a rough one at an eighth of
+    /// the size. `None` if it cannot be made.
     pub fn preview(&self) -> Option<Picture> {
-        let (model, denoised, size) = match self.sight {
-            Sight::Latent { model, denoised, size } => (model, denoised, size),
-            Sight::Picture(picture) => return Some(picture.clone()),
-        };
-        if size.height.max(size.width) <= Self::DECODED_SIDE {
-            return model.decode(denoised, size).ok();
+        match self.sight {
+            Sight::Latent { model, denoised, size } => preview(model, denoised, size).ok(),
+            Sight::Picture(picture) => Some(picture.clone()),
         }
-        Some(preview::rough(denoised, size.height, size.width))
     }
 }

@@ -7,8 +7,8 @@ use crate::checkpoint::{Family, Scope, Weights};
 use crate::layers::{Convolution, Resize, leaky_relu};
 use crate::vae::LATENT_CHANNELS;
 
-/// The decoder of a tiny autoencoder (TAESD, Ollin Boer Bohan 2023): a picture for a look while it is made, in a
-/// hundredth of the time. There is one for Stable Diffusion 1.x and 2.x and another for XL; no tensor tells them apart.
+/// The decoder of a tiny autoencoder (TAESD, Ollin Boer Bohan 2023): a picture for a look while it is made, with an
+/// eighteenth of the VAE's work. There is one for Stable Diffusion 1.x and 2.x and another for XL; no tensor tells them apart.
 pub struct Taesd {
     input: Convolution,
     stages: Vec<Stage>,

@@ -4,7 +4,7 @@ use super::progress::Progress;
 use crate::latent::{Latent, LatentSize};
 use crate::sampling::Denoise;
 use crate::vae::LATENT_CHANNELS;
-use crate::{EngineError, Model, Phase, TorchGenerator};
+use crate::{Controls, EngineError, Model, Phase, TorchGenerator};
 
 /// A model guided by prompts: what the sampler asks, answered.
 pub(super) struct Guided<'a, 'b> {
@@ -15,6 +15,7 @@ pub(super) struct Guided<'a, 'b> {
     pub(super) image_cfg_scale: f32,
     pub(super) size: LatentSize,
     pub(super) beside: Vec<f32>,
+    pub(super) controls: Controls<'a>,
     pub(super) kept: Option<Kept>,
     pub(super) generator: TorchGenerator,
     pub(super) phase: Phase,
@@ -33,7 +34,8 @@ impl Denoise for Guided<'_, '_> {
         let channels = seen.len() / batch / self.size.positions();
         let shape = (batch, channels, self.size.height, self.size.width);
         let latents = Tensor::from_vec(seen, shape, &Device::Cpu)?;
-        let found = self.model.predict_noise(&latents, timestep, &self.context, self.label.as_ref())?;
+        let (context, label) = (&self.context, self.label.as_ref());
+        let found = self.model.predict_noise_controlled(&latents, timestep, context, label, &self.controls)?;
         let found = found.flatten_all()?.to_vec1::<f32>()?;
         let (scale, of_image) = (self.cfg_scale, self.image_cfg_scale);
         Ok(match found.chunks_exact(latent.len()).collect::<Vec<_>>().as_slice() {

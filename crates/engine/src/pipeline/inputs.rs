@@ -1,5 +1,5 @@
 use crate::image_ops::Mask;
-use crate::{EngineError, GenerateSettings, HiresSettings, Model, Picture, Upscaler, UpscalerName};
+use crate::{Control, EngineError, GenerateSettings, HiresSettings, Model, Picture, Upscaler, UpscalerName};
 
 /// What a generation starts from besides settings: pictures and further models.
 #[derive(Clone, Copy, Default)]
@@ -12,6 +12,8 @@ pub struct Inputs<'a> {
     pub refiner: Option<&'a Model>,
     /// The network that [`GenerateSettings::hires`] names, if it names one.
     pub upscaler: Option<&'a Upscaler>,
+    /// ControlNets with the pictures that they follow.
+    pub controls: &'a [Control<'a>],
 }
 
 impl Inputs<'_> {

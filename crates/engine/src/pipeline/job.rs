@@ -9,13 +9,16 @@ use crate::checkpoint::UNetInputs;
 use crate::image_ops::{Filter, LatentUpscale, Mask, interpolate};
 use crate::latent::{Latent, LatentSize};
 use crate::sampling::{Plan, Schedule};
-use crate::{EngineError, GenerateSettings, Model, Phase, Picture, Step, StrengthRule, TorchGenerator, Upscaler};
+use crate::{
+    Control, EngineError, GenerateSettings, Model, Phase, Picture, Step, StrengthRule, TorchGenerator, Upscaler,
+};
 
 /// One generation.
 pub(super) struct Job<'a> {
     model: &'a Model,
     settings: &'a GenerateSettings,
     upscaler: Option<&'a Upscaler>,
+    controls: &'a [Control<'a>],
     canvas: Option<Canvas>,
     second: Option<(&'a HiresSettings, GenerateSettings)>,
 }
@@ -34,7 +37,7 @@ impl<'a> Job<'a> {
         let from_picture = settings.image.is_some() || settings.inpaint.is_some();
         let canvas = inputs.init.filter(|_| from_picture).map(prepared).transpose()?;
         let second = settings.hires.as_ref().map(|hires| (hires, hires.second_pass(settings)));
-        Ok(Self { model, settings, upscaler: inputs.upscaler, canvas, second })
+        Ok(Self { model, settings, upscaler: inputs.upscaler, controls: inputs.controls, canvas, second })
     }
 
     /// What is decoded at the end.
@@ -75,7 +78,8 @@ impl<'a> Job<'a> {
             start = Some(latent);
         }
         let beside = self.beside(size)?;
-        Pass { model: self.model, phase: Phase::Draw, settings: self.settings, plan, start, kept, beside }.run(progress)
+        let (settings, controls) = (self.settings, self.controls);
+        Pass { model: self.model, phase: Phase::Draw, settings, plan, start, kept, beside, controls }.run(progress)
     }
 
     /// The further channels of models that look at a picture while they draw, for a latent of `size`.
@@ -140,7 +144,8 @@ impl<'a> Job<'a> {
         };
         let start = Some(enlarged.cut(target.cut.0 as usize, target.cut.1 as usize));
         let beside = self.beside(LatentSize::of(settings.width, settings.height))?;
-        Pass { model: self.model, phase: Phase::Refine, settings, plan, start, kept: None, beside }.run(progress)
+        let (phase, controls) = (Phase::Refine, self.controls);
+        Pass { model: self.model, phase, settings, plan, start, kept: None, beside, controls }.run(progress)
     }
 
     fn enlarged(

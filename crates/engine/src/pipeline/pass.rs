@@ -5,7 +5,7 @@ use super::progress::Progress;
 use crate::checkpoint::UNetInputs;
 use crate::latent::{Latent, LatentSize};
 use crate::sampling::{Plan, sample};
-use crate::{EngineError, GenerateSettings, Model, Phase, TorchGenerator};
+use crate::{Control, Controls, EngineError, GenerateSettings, Model, Phase, TorchGenerator};
 
 /// One walk from noise to latent.
 pub(super) struct Pass<'a> {
@@ -20,6 +20,8 @@ pub(super) struct Pass<'a> {
     pub(super) kept: Option<Kept>,
     /// Further channels for models that look at a picture.
     pub(super) beside: Vec<f32>,
+    /// ControlNets with their pictures.
+    pub(super) controls: &'a [Control<'a>],
 }
 
 impl Pass<'_> {
@@ -59,6 +61,7 @@ impl Pass<'_> {
             image_cfg_scale: settings.image.clone().unwrap_or_default().image_cfg_scale,
             size,
             beside: self.beside,
+            controls: Controls::new(self.model, self.controls, settings.width, settings.height)?,
             kept: self.kept,
             generator,
             phase: self.phase,

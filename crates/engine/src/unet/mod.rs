@@ -3,26 +3,26 @@
 
 mod label;
 mod residual;
+mod residuals;
 mod transformer;
+mod trunk;
 
 use candle_core::{Result, Tensor};
 
 use crate::EngineError;
 use crate::checkpoint::{Family, Scope, UNetInputs, Weights};
-use crate::layers::{Convolution, GroupNorm, Linear, Resize, silu};
-use label::LabelEmbedding;
+use crate::layers::{Convolution, GroupNorm, Resize};
 pub(crate) use label::{label, label_width};
 use residual::ResidualBlock;
-use transformer::{Heads, SpatialTransformer, Text};
+pub(crate) use residuals::Residuals;
+use transformer::{SpatialTransformer, Text};
+use trunk::Descent;
+pub(crate) use trunk::Trunk;
 
 /// Predicts the noise in a latent. Levels, layers per level, widths and depths all follow from which tensors exist.
 pub(crate) struct UNet {
-    time: [Linear; 2],
-    label: Option<LabelEmbedding>,
+    trunk: Trunk,
     inputs: UNetInputs,
-    input: Convolution,
-    down: Vec<Vec<Part>>,
-    middle: Vec<Part>,
     up: Vec<Vec<Part>>,
     out_norm: GroupNorm,
     out: Convolution,
@@ -60,6 +60,10 @@ impl Part {
         Ok(Some((Self::Resize(convolution), outputs)))
     }
 
+    fn resizes(&self) -> bool {
+        matches!(self, Self::Resize(_))
+    }
+
     /// `next` is the size (height, width) that a doubling leads to.
     fn forward(&self, x: &Tensor, time: &Tensor, context: &Tensor, next: Option<(usize, usize)>) -> Result<Tensor> {
         match (self, next) {
@@ -90,28 +94,10 @@ impl UNet {
     /// Loads what lies under `model.diffusion_model`; `context` is the width of the text encoders.
     pub(crate) fn load(weights: &Weights, family: Family, context: usize) -> std::result::Result<Self, EngineError> {
         let scope = weights.scope("model.diffusion_model");
-        let heads = if family == Family::Sd1 { Heads::Count(8) } else { Heads::Of(64) };
-        let text = Text { width: context, heads };
-        let input = Convolution::load(&scope.scope("input_blocks.0.0"), Resize::Keep)?;
-        let mut channels = input.outputs();
-        let first = Linear::load_for(&scope.scope("time_embed.0"), channels)?;
-        let second = Linear::load_for(&scope.scope("time_embed.2"), first.outputs())?;
-        let time = second.outputs();
-        let label = match scope.contains("label_emb.0.0.weight") {
-            true => Some(LabelEmbedding::load(&scope.scope("label_emb.0"), time)?),
-            false => None,
-        };
-        let mut skipped = vec![channels];
-        let mut down = Vec::new();
-        loop {
-            let block = parts(&scope.scope(&format!("input_blocks.{}", down.len() + 1)), &mut channels, text, time)?;
-            if block.is_empty() {
-                break;
-            }
-            skipped.push(channels);
-            down.push(block);
-        }
-        let middle = parts(&scope.scope("middle_block"), &mut channels, text, time)?;
+        let text = Text::of(family, context);
+        let trunk = Trunk::load(&scope, text)?;
+        let (time, mut channels) = (trunk.time_width(), trunk.outputs());
+        let mut skipped = trunk.widths().to_vec();
         let mut up = Vec::new();
         while let Some(skip) = skipped.pop() {
             channels += skip;
@@ -123,29 +109,17 @@ impl UNet {
             }
             up.push(block);
         }
-        let resized = |part: &Part| matches!(part, Part::Resize(_));
-        let halvings = down.iter().flatten().filter(|part| resized(part)).count();
-        let doublings = up.iter().flatten().filter(|part| resized(part)).count();
+        let doublings = up.iter().flatten().filter(|part: &&Part| part.resizes()).count();
         let out = Convolution::load_for(&scope.scope("out.2"), channels, Resize::Keep)?;
-        if halvings != doublings {
+        if trunk.halvings() != doublings {
             return Err(scope.unfit("out.2.weight", "a network that doubles the picture as often as it halves it"));
         }
-        let inputs = UNetInputs::of_channels(input.inputs());
+        let inputs = UNetInputs::of_channels(trunk.inputs());
         let Some(inputs) = inputs.filter(|_| out.outputs() == crate::vae::LATENT_CHANNELS) else {
             let expected = "a network with 4, 8 or 9 input and 4 output channels";
             return Err(scope.unfit("input_blocks.0.0.weight", expected));
         };
-        Ok(Self {
-            time: [first, second],
-            label,
-            inputs,
-            out_norm: GroupNorm::load(&scope.scope("out.0"), channels, 1e-5)?,
-            input,
-            down,
-            middle,
-            up,
-            out,
-        })
+        Ok(Self { trunk, inputs, out_norm: GroupNorm::load(&scope.scope("out.0"), channels, 1e-5)?, up, out })
     }
 
     /// What it takes besides the latent.
@@ -155,7 +129,7 @@ impl UNet {
 
     /// Features of the label, where there is one.
     pub(crate) fn label_width(&self) -> Option<usize> {
-        self.label.as_ref().map(LabelEmbedding::width)
+        self.trunk.label_width()
     }
 
     /// The predicted noise or velocity.
@@ -166,24 +140,19 @@ impl UNet {
     /// - timestep: 0 to 999, fractions allowed
     /// - context: `[batch, words, text encoder width]`
     /// - label: `[batch, label width]` for Stable Diffusion XL
+    /// - control: what ControlNets add
     pub(crate) fn forward(
         &self,
         latent: &Tensor,
         timestep: f32,
         context: &Tensor,
         label: Option<&Tensor>,
+        control: Option<&Residuals>,
     ) -> Result<Tensor> {
-        let time = self.time_embedding(latent.dims()[0], timestep, label)?;
-        let mut x = self.input.forward(latent)?;
-        let mut skipped = vec![x.clone()];
-        for block in &self.down {
-            for part in block {
-                x = part.forward(&x, &time, context, None)?;
-            }
-            skipped.push(x.clone());
-        }
-        for part in &self.middle {
-            x = part.forward(&x, &time, context, None)?;
+        let Descent { time, mut skipped, middle: mut x } =
+            self.trunk.forward(latent, None, timestep, context, label)?;
+        if let Some(control) = control {
+            (skipped, x) = control.correct(skipped, &x)?;
         }
         for block in &self.up {
             let Some(skip) = skipped.pop() else { candle_core::bail!("more output than input blocks") };
@@ -194,23 +163,6 @@ impl UNet {
             }
         }
         self.out.forward(&self.out_norm.forward_silu(&x)?)
-    }
-
-    /// The activated embedding that every residual block projects.
-    ///
-    /// # Shapes
-    /// - result: `[batch, 4 * first width]`
-    fn time_embedding(&self, batch: usize, timestep: f32, label: Option<&Tensor>) -> Result<Tensor> {
-        let width = self.time[0].inputs();
-        let waves = sinusoids(timestep, width);
-        let x = Tensor::from_vec(waves.repeat(batch), (batch, width), &candle_core::Device::Cpu)?;
-        let time = self.time[1].forward(&silu(&self.time[0].forward(&x)?)?)?;
-        match (&self.label, label) {
-            (Some(embedding), Some(label)) => silu(&(time + embedding.forward(label)?)?),
-            (None, None) => silu(&time),
-            (Some(_), None) => candle_core::bail!("a network that is conditioned on sizes got none"),
-            (None, Some(_)) => candle_core::bail!("a network that is not conditioned on sizes got some"),
-        }
     }
 }
 

@@ -1,7 +1,7 @@
 use candle_core::{Result, Tensor};
 
 use crate::EngineError;
-use crate::checkpoint::Scope;
+use crate::checkpoint::{Family, Scope};
 use crate::layers::{GroupNorm, LayerNorm, Linear, attention, geglu};
 
 /// Into how many heads attention is divided: a constant of the family that no tensor tells.
@@ -28,6 +28,13 @@ pub(super) struct Text {
     /// Features per word.
     pub(super) width: usize,
     pub(super) heads: Heads,
+}
+
+impl Text {
+    /// What the transformers of a family look at.
+    pub(super) fn of(family: Family, width: usize) -> Self {
+        Self { width, heads: if family == Family::Sd1 { Heads::Count(8) } else { Heads::Of(64) } }
+    }
 }
 
 /// Transformer blocks over the pixels of a picture.

@@ -1,6 +1,7 @@
 //! The engine against diffusers, transformers and torch: the numbers in `tests/golden/` are made by
 //! `scripts/reference/make_goldens.py`.
 
+mod control;
 mod families;
 mod folders;
 mod hostile;

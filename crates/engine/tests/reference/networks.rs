@@ -5,23 +5,32 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use engine::{EngineError, Picture, Taesd, Upscaler};
+use engine::{EngineError, GenerateSettings, Model, OpenOptions, Picture, Taesd, Upscaler};
 use tempfile::NamedTempFile;
 
 use crate::procedural;
 use crate::support::{Golden, assert_close, golden_path};
 
-/// A file of procedural tensors: those of `listing` whose names start with `prefix`, stored under what `rename` makes
-/// of the rest.
-pub(crate) fn checkpoint(listing: &str, prefix: &str, rename: impl Fn(&str) -> String) -> NamedTempFile {
-    let listing = fs_err::read_to_string(golden_path(&format!("{listing}.tensors.txt"))).expect("the list of tensors");
+/// A file of procedural tensors: those of `list` whose names start with `prefix`, stored under what `rename` makes of
+/// the rest.
+fn checkpoint(list: &str, prefix: &str, rename: impl Fn(&str) -> String) -> NamedTempFile {
+    checkpoint_of(list, prefix, |name, shape| (rename(name), procedural::tensor(name, shape)))
+}
+
+/// A file of the tensors that `make` gives for the rows of `list` that start with `prefix`, and their names.
+pub(crate) fn checkpoint_of(
+    list: &str,
+    prefix: &str,
+    make: impl Fn(&str, &[usize]) -> (String, Tensor),
+) -> NamedTempFile {
+    let listing = fs_err::read_to_string(golden_path(&format!("{list}.tensors.txt"))).expect("the list of tensors");
     let tensors: HashMap<String, Tensor> = listing
         .lines()
         .filter_map(|line| line.strip_prefix(prefix))
         .map(|line| {
             let (name, shape) = line.split_once(' ').expect("name and shape");
             let shape: Vec<usize> = shape.split(',').map(|side| side.parse().expect("a number")).collect();
-            (rename(name), procedural::tensor(name, &shape))
+            make(name, &shape)
         })
         .collect();
     assert!(!tensors.is_empty(), "{prefix}");
@@ -122,4 +131,33 @@ fn other_files_are_refused_by_name() {
     assert!(message.contains("RealESRGAN_x4plus.pth` is a PyTorch pickle"), "{message}");
     assert!(hint.starts_with("get the same model as `.safetensors`"), "{hint}");
     assert!(matches!(Upscaler::open(Path::new("no/such/file")), Err(EngineError::Read(_))));
+}
+
+#[test]
+fn previews_come_from_the_tiny_decoder_where_there_is_one() {
+    let file = checkpoint("taesd", "", str::to_owned);
+    let mut options = OpenOptions::default();
+    options.taesd = Some(file.path().to_owned());
+    let model = Model::open_with(&crate::spark::path(), &options).expect("spark");
+    let mut settings =
+        GenerateSettings { steps: 1, width: 136, height: 72, ..GenerateSettings::recommended(model.info()) };
+    settings.prompt = "a red apple".to_owned();
+    let preview = |model: &Model| {
+        let mut seen = None;
+        let drawn = model.generate(&settings, &mut |step| {
+            seen = step.preview();
+            ControlFlow::Continue(())
+        });
+        drawn.map(|_| seen.expect("a preview")).expect("a picture")
+    };
+    let (tiny, rough) = (preview(&model), preview(&crate::spark::MODEL));
+    assert_eq!((tiny.width, tiny.height), (136, 72));
+    assert_eq!((rough.width, rough.height), (17, 9));
+    let latent = model.latent(&settings).expect("a latent");
+    let expected = Taesd::open(file.path()).and_then(|decoder| decoder.decode(&latent)).expect("a picture");
+    let byte = |value: &f32| ((value * 0.5 + 0.5).clamp(0.0, 1.0) * 255.0).round() as u8;
+    let last = expected.permute((0, 2, 3, 1)).and_then(|picture| picture.contiguous()).expect("channels last");
+    let rgb = crate::support::values(&last).iter().map(byte).collect();
+    let likeness = tiny.psnr(&Picture { rgb, ..tiny.clone() }).expect("one size");
+    assert!(likeness > 45.0, "{likeness} dB"); // the last step's rounding is between them
 }
