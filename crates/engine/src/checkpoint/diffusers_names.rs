@@ -99,6 +99,41 @@ impl UNetNames {
     }
 }
 
+/// The names of a ControlNet: those of a UNet's way down, and its own.
+pub(super) struct ControlNames(UNetNames);
+
+impl ControlNames {
+    /// Learns from all names of the ControlNet's files.
+    pub(super) fn of<'a>(names: impl Iterator<Item = &'a str> + Clone) -> Self {
+        Self(UNetNames::of(names))
+    }
+
+    /// The name in a single file; `None` for a name of no known pattern, and for one that is a single file's already.
+    pub(super) fn single(&self, name: &str) -> Option<String> {
+        const OWN: [(&str, &str); 3] = [
+            ("controlnet_cond_embedding.conv_in.", "input_hint_block.0."),
+            ("controlnet_cond_embedding.conv_out.", "input_hint_block.14."),
+            ("controlnet_mid_block.", "middle_block_out.0."),
+        ];
+        let numbered = |start: &str| {
+            let (number, rest) = name.strip_prefix(start)?.split_once('.')?;
+            Some((number.parse::<usize>().ok()?, rest))
+        };
+        let prefix = "control_model.";
+        if OWN.iter().any(|(old, _)| name.starts_with(old)) {
+            return Some(format!("{prefix}{}", started(name, &OWN)));
+        }
+        if let Some((number, rest)) = numbered("controlnet_cond_embedding.blocks.") {
+            let number = number.checked_mul(2)?.checked_add(2)?;
+            return Some(format!("{prefix}input_hint_block.{number}.{rest}"));
+        }
+        if let Some((number, rest)) = numbered("controlnet_down_blocks.") {
+            return Some(format!("{prefix}zero_convs.{number}.0.{rest}"));
+        }
+        Some(format!("{prefix}{}", self.0.single(name)?.strip_prefix("model.diffusion_model.")?))
+    }
+}
+
 /// How an autoencoder's levels are counted.
 pub(super) struct VaeNames {
     levels: usize,

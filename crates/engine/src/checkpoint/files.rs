@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::diffusers_names::{UNetNames, VaeNames};
+use super::diffusers_names::{ControlNames, UNetNames, VaeNames};
 use super::quantization::quantization;
 use super::source::Source;
 use super::{Header, Part, TensorEntry};
@@ -35,6 +35,16 @@ impl Files {
     /// A single file, or a folder as diffusers saves it.
     pub(super) fn open(path: &Path) -> Result<Self, EngineError> {
         if path.is_dir() { Self::folder(path) } else { Self::single(Source::open(path)?) }
+    }
+
+    /// A ControlNet: a single file in its own names or those of diffusers, or the folder that diffusers saves. The
+    /// tensors are then under `control_model`; names of no known pattern stay.
+    pub(super) fn control(path: &Path) -> Result<Self, EngineError> {
+        let sources = if path.is_dir() { weights_in(path)? } else { vec![Source::open(path)?] };
+        let mut files = Self::empty(path.display().to_string(), BTreeMap::new());
+        let names = ControlNames::of(sources.iter().flat_map(names_of));
+        files.add(sources, |name| Some(names.single(name).unwrap_or_else(|| name.to_owned())))?;
+        Ok(files)
     }
 
     fn empty(name: String, metadata: BTreeMap<String, String>) -> Self {

@@ -59,6 +59,11 @@ impl Weights {
         Ok(Self::new(files))
     }
 
+    /// Maps a ControlNet, a file or a folder as diffusers saves it.
+    pub(crate) fn open_control(path: &Path) -> Result<Self, EngineError> {
+        Ok(Self::new(Files::control(path)?))
+    }
+
     /// Takes a file that is part of the program.
     pub(crate) fn from_static(name: &str, bytes: &'static [u8]) -> Result<Self, EngineError> {
         Ok(Self::new(Files::single(Source::from_static(name, bytes)?)?))

@@ -33,7 +33,7 @@ impl ControlNet {
     /// # Errors
     /// Every kind of unusable file has its own error; see [`EngineError`].
     pub fn open(path: &Path) -> std::result::Result<Self, EngineError> {
-        let weights = Weights::open(path)?;
+        let weights = Weights::open_control(path)?;
         let scope = weights.scope("control_model");
         if !scope.contains("zero_convs.0.0.weight") {
             let file = weights.file().to_owned();

@@ -42,13 +42,20 @@ fn compare(name: &str, model: &Model, context: &Tensor, label: Option<&Tensor>, 
     for (which, controls) in [("plain", vec![]), ("one", vec![one]), ("two", vec![one, two])] {
         let controls = Controls::new(model, &controls, hint.width, hint.height).expect("controls");
         let found = model.predict_noise_controlled(golden.get("latent"), 500.0, context, label, &controls);
-        assert_close(&format!("{name} {which}"), &found.expect("noise"), golden.get(which), 1e-5);
+        assert_close(
+            &format!("{name} {which}{}", if diffusers { " in diffusers' names" } else { "" }),
+            &found.expect("noise"),
+            golden.get(which),
+            1e-5,
+        );
     }
 }
 
 #[test]
 fn controlnets_of_stable_diffusion_1_equal_diffusers() {
-    compare("controlnet", &tiny::MODEL, Golden::load("tiny").get("context"), None, false);
+    for diffusers in [false, true] {
+        compare("controlnet", &tiny::MODEL, Golden::load("tiny").get("context"), None, diffusers);
+    }
 }
 
 #[test]
@@ -57,7 +64,9 @@ fn controlnets_of_xl_equal_diffusers() {
     let golden = Golden::load("sdxl");
     let sizes = [768.0, 1344.0, 16.0, 8.0, 1024.0, 1024.0];
     let label = model.label(Some(golden.get("pooled")), &sizes).expect("a label");
-    compare("controlnet-sdxl", &model, golden.get("context"), label.as_ref(), false);
+    for diffusers in [false, true] {
+        compare("controlnet-sdxl", &model, golden.get("context"), label.as_ref(), diffusers);
+    }
 }
 
 static NET: LazyLock<ControlNet> =
@@ -95,6 +104,15 @@ fn unfit_controls_are_refused() {
     assert_eq!(refusal(&other, control), "ControlNet is for models of 128 features per word, expected one for 192");
     let error = ControlNet::open(&crate::spark::path()).err().expect("refused");
     assert!(matches!(error, EngineError::WrongKind { expected: "a ControlNet", .. }), "{error}");
+}
+
+#[test]
+fn a_folder_as_diffusers_saves_it_is_the_same_controlnet() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let whole = file("controlnet", "", true);
+    fs_err::copy(whole.path(), folder.path().join("diffusion_pytorch_model.safetensors")).expect("copied");
+    let net = ControlNet::open(folder.path()).expect("a ControlNet");
+    assert_eq!(net.family(), NET.family());
 }
 
 #[test]
