@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 import autoencoder
 import controlnet
 import families
+import lora
 import models
 import prompt_goldens
 import pictures
@@ -155,6 +156,17 @@ def control():
     write("canny", controlnet.edges())
 
 
+def loras():
+    parts = models.tiny()
+    made = models.fill_procedurally(*parts)
+    with tempfile.TemporaryDirectory() as folder:
+        ids = tokens.clip(pathlib.Path(folder))(tokens.PROMPTS[3])
+    context = parts[2](torch.tensor([ids])).last_hidden_state
+    noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(SEED))
+    merged = lora.goldens(GOLDEN / "lora", parts, made, noise, context)
+    write("lora", merged | lora.sdxl(GOLDEN / "lora"))
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
@@ -169,3 +181,4 @@ if __name__ == "__main__":
         small_networks()
         control()
         write("pictures", pictures.goldens())
+        loras()

@@ -115,6 +115,14 @@ impl Model {
             .map(|(name, entry)| (name, entry.shape()))
     }
 
+    /// A floating-point tensor as the file has it, with what the LoRAs of [`Model::set_loras`] add.
+    ///
+    /// # Errors
+    /// When the file has no such tensor, or it cannot be widened to f32.
+    pub fn weight(&self, name: &str) -> Result<Tensor, EngineError> {
+        self.weights.patched(name)
+    }
+
     /// Changes tensors by `patches` from now on, or by nothing: then they are those of the file again.
     pub(crate) fn set_patches(&self, patches: Option<Arc<dyn Patches>>) {
         self.weights.set_patches(patches);

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use candle_core::{Result as ComputeResult, Tensor};
+use candle_core::{Device, Result as ComputeResult, Tensor};
 
 use super::files::Files;
 use super::source::Source;
@@ -162,6 +162,19 @@ impl Weights {
     /// Elements `start..end` of a tensor, widened as they are in the file.
     pub(crate) fn values(&self, entry: &TensorEntry, start: usize, end: usize) -> Option<Vec<f32>> {
         self.0.files.source(entry)?.values(entry, start, end)
+    }
+
+    /// A tensor as the file has it, widened and patched; nothing is kept.
+    pub(crate) fn patched(&self, name: &str) -> Result<Tensor, EngineError> {
+        let missing = || EngineError::MissingTensor { file: self.file().to_owned(), tensor: name.to_owned() };
+        let entry = self.header().get(name).ok_or_else(missing)?;
+        let values = self.values(entry, 0, entry.elements() as usize);
+        let mut values = values.ok_or_else(|| self.scope("").unfit(name, "F16, BF16, F32 or F64"))?;
+        let patches = self.state().patches.clone();
+        if let Some(patches) = patches {
+            patches.apply(name, &mut values)?;
+        }
+        Ok(Tensor::from_vec(values, entry.shape(), &Device::Cpu)?)
     }
 
     /// Whether [`Weights::values`] can widen a tensor.

@@ -5,6 +5,7 @@ mod control;
 mod families;
 mod folders;
 mod hostile;
+mod lora;
 mod networks;
 mod pictures;
 mod pipelines;

@@ -9,8 +9,11 @@ use crate::support::{Golden, assert_close, golden_path};
 
 static GOLDEN: LazyLock<Golden> = LazyLock::new(|| Golden::load("tiny"));
 
-pub(crate) static MODEL: LazyLock<Model> =
-    LazyLock::new(|| procedural::open(&procedural::tensors("tiny"), &OpenOptions::default()).expect("a tiny model"));
+pub(crate) static MODEL: LazyLock<Model> = LazyLock::new(model);
+
+pub(crate) fn model() -> Model {
+    procedural::open(&procedural::tensors("tiny"), &OpenOptions::default()).expect("a tiny model")
+}
 
 #[test]
 fn dimensions_follow_from_the_tensors() {
