@@ -289,7 +289,8 @@ def sdxl(folder):
     layers += ["output_blocks.2.1.transformer_blocks.1.attn1.to_out.0", "input_blocks.4.1.proj_in", "input_blocks.3.0.op"]
     for layer in layers:
         add(f"lora_unet_{layer.replace('.', '_')}", unet_tensors[f"{root}{layer}.weight"].shape)
-    add("lora_te1_text_model_encoder_layers_0_self_attn_q_proj", (64, 64))
+    for layer in ("q_proj", "out_proj"):
+        add(f"lora_te1_text_model_encoder_layers_0_self_attn_{layer}", (64, 64))
     for layer in ("0_self_attn_q_proj", "0_self_attn_k_proj", "0_self_attn_v_proj", "0_self_attn_out_proj", "2_self_attn_v_proj"):
         add(f"lora_te2_text_model_encoder_layers_{layer}", (128, 128))
     path = folder / "sdxl.safetensors"
@@ -302,8 +303,8 @@ def sdxl(folder):
     for layer in layers:
         expected[f"{root}{layer}.weight"] = unet.state_dict()[own[f"{root}{layer}.weight"]]
     find = lambda module, name: next(value for key, value in module.state_dict().items() if key.endswith(name))
-    name = "encoder.layers.0.self_attn.q_proj.weight"
-    expected[f"{one}text_model.{name}"] = find(small, name)
+    for name in ("encoder.layers.0.self_attn.q_proj.weight", "encoder.layers.0.self_attn.out_proj.weight"):
+        expected[f"{one}text_model.{name}"] = find(small, name)
     for i in (0, 2):
         parts = [find(big, f"encoder.layers.{i}.self_attn.{x}_proj.weight") for x in "qkv"]
         expected[f"{two}transformer.resblocks.{i}.attn.in_proj_weight"] = torch.cat(parts)

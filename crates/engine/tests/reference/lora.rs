@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use candle_core::Tensor;
 use engine::{AppliedLora, EngineError, Lora, LoraReport, Model, OpenOptions};
+use proptest::prelude::*;
 
 use crate::support::{Golden, assert_close, assert_same_bits, golden_path, values};
 use crate::{procedural, tiny};
@@ -64,7 +65,7 @@ fn every_kind_is_merged_as_its_reference_merges_it() {
 fn sdxl_takes_both_text_encoders() {
     let model = procedural::open(&procedural::with_vae("sdxl"), &OpenOptions::default()).expect("a model");
     let report = assert_merged(&model, "sdxl", 0.6);
-    assert_eq!((report.matched, report.unmatched.len()), (35, 0));
+    assert_eq!((report.matched, report.unmatched.len()), (38, 0));
 }
 
 #[test]
@@ -171,6 +172,81 @@ fn what_does_not_fit_is_refused_and_the_model_stays_as_it_was() {
 
     let bytes = file(&[("vae.decoder.conv_in.weight", &[2, 2])]);
     assert!(matches!(Lora::from_bytes("v", bytes), Err(EngineError::NotALora { .. })));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    /// Every key is used or reported, whatever a file holds; and what was accepted can be merged.
+    #[test]
+    fn no_key_is_swallowed(keys in prop::collection::vec((layer(), ending(), sides()), 1..12)) {
+        let mut tensors: Vec<(String, Vec<usize>)> = keys.into_iter().map(|(l, e, sides)| (format!("{l}{e}"), sides)).collect();
+        tensors.sort();
+        tensors.dedup_by(|a, b| a.0 == b.0);
+        let named: Vec<(&str, &[usize])> = tensors.iter().map(|(name, sides)| (name.as_str(), &sides[..])).collect();
+        if let Ok(lora) = Lora::from_bytes("any", file(&named)) {
+            let applied = AppliedLora { lora: Arc::new(lora), unet_weight: 1.0, text_weight: 1.0 };
+            if let Ok(reports) = SHARED.set_loras(&[applied]) {
+                prop_assert_eq!(reports[0].matched + reports[0].unmatched.len(), tensors.len());
+                for (name, _) in SHARED.patchable().filter(|(name, _)| name.contains("input_blocks.1.")) {
+                    SHARED.weight(name).expect("a merged weight");
+                }
+            }
+        }
+    }
+}
+
+static SHARED: LazyLock<Model> = LazyLock::new(tiny::model);
+
+/// A layer of the tiny model in one naming or another, or something else.
+fn layer() -> impl Strategy<Value = String> {
+    const KNOWN: &[&str] = &[
+        "lora_unet_down_blocks_0_attentions_0_transformer_blocks_0_attn1_to_q",
+        "lora_unet_down_blocks_0_resnets_0_conv1",
+        "lora_unet_input_blocks_1_1_norm",
+        "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.processor.to_out",
+        "base_model.model.down_blocks.0.attentions.0.proj_in",
+        "lora_te_text_model_encoder_layers_0_mlp_fc1",
+        "text_encoder.text_model.encoder.layers.0.self_attn.to_q",
+    ];
+    prop_oneof![8 => prop::sample::select(KNOWN).prop_map(str::to_owned), 1 => "[a-z_.]{0,20}"]
+}
+
+fn ending() -> impl Strategy<Value = String> {
+    const KNOWN: &[&str] = &[
+        ".lora_up.weight",
+        ".lora_down.weight",
+        ".lora_mid.weight",
+        ".lora_A.weight",
+        "_lora.down.weight",
+        ".alpha",
+        ".dora_scale",
+        ".lora_magnitude_vector",
+        ".hada_w1_a",
+        ".hada_w1_b",
+        ".hada_w2_a",
+        ".hada_w2_b",
+        ".hada_t1",
+        ".hada_t2",
+        ".lokr_w1",
+        ".lokr_w1_a",
+        ".lokr_w1_b",
+        ".lokr_w2",
+        ".lokr_w2_a",
+        ".lokr_w2_b",
+        ".lokr_t2",
+        ".diff",
+        ".diff_b",
+        ".w_norm",
+        ".b_norm",
+        ".weight",
+        ".on_input",
+    ];
+    prop_oneof![20 => prop::sample::select(KNOWN).prop_map(str::to_owned), 1 => "[a-z_.]{0,9}"]
+}
+
+fn sides() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(prop::sample::select(&[0_usize, 1, 1, 2, 3, 4, 4, 8, 32, 32, 128][..]), 0..5)
 }
 
 /// A file of half-precision zeros.
