@@ -1,6 +1,6 @@
 """Encode all training scenes once: both styles, placements, backgrounds, recoloured objects, pairs of objects.
 
-Before that, the latents' mean and spread are folded into the autoencoder, so that the usual 0.18215 holds.
+Before that, the latents' mean and spread are folded into the autoencoder, so that the usual 0.18215 holds: `folded.pt`.
 """
 
 import argparse
@@ -21,11 +21,12 @@ def encode(autoencoder, painter, scenes, batch=64):
     """Means of the latents `[scenes, 4, side / 8, side / 8]`."""
     means = []
     for start in range(0, len(scenes), batch):
-        pictures = torch.cat([painter.paint(scene) for scene in scenes[start : start + batch]])
-        with torch.autocast(painter.device, torch.bfloat16):
-            mean, _ = autoencoder.encode(pictures.to(memory_format=torch.channels_last))
+        pictures = painter.paint(scenes[start : start + batch])
+        with torch.autocast(pictures.device.type, torch.bfloat16):
+            mean, _ = autoencoder.encode(pictures.contiguous(memory_format=torch.channels_last))
         means.append(mean.float().cpu())
-        print(f"encoded {min(start + batch, len(scenes))} of {len(scenes)} scenes", flush=True)
+        if start // batch % 16 == 0:
+            print(f"encoded {min(start + batch, len(scenes))} of {len(scenes)} scenes", flush=True)
     return torch.cat(means)
 
 
@@ -35,43 +36,53 @@ def alignment(latents, earlier):
     return left @ right
 
 
-def main(arguments):
+@torch.no_grad()
+def fold(autoencoder, painter, scenes, like):
+    """Give the latents mean 0 and variance 1 at the usual scale, and turn them towards those of the spark in file `like`."""
+    latents = encode(autoencoder, painter, scenes)
+    device = painter.pictures.device
+    autoencoder.cpu()
+    fold_latent_statistics(autoencoder, latents.mean((0, 2, 3)), latents.std((0, 2, 3)))
+    if like:
+        from export import load_spark
+
+        shown = painter.paint(scenes[:256]).cpu()
+        theirs, ours = (model.encode(shown)[0] for model in (load_spark(like).autoencoder, autoencoder))
+        rotate_latents(autoencoder, alignment(ours, theirs))
+        print(f"rotated towards `{like}`")
+    autoencoder.to(device)
+
+
+def make(arguments):
     torch.set_num_threads(arguments.threads)
     device, work = choose_device(arguments.device), Path(arguments.work)
     torch.manual_seed(SEED)
     state = torch.load(work / "vae.pt", map_location="cpu")
     autoencoder = Autoencoder(state["channels"])
     autoencoder.load_state_dict(state["average"])
-    concepts, pictures = load_concepts(), load_pictures(work)
+    encoder = {name: tensor.clone() for name, tensor in autoencoder.state_dict().items() if name.startswith("encoder.")}
+    autoencoder.to(device, memory_format=torch.channels_last)
+    concepts, pictures = load_concepts(), load_pictures(work, device)
     usable = ~blank(pictures)
     if arguments.styles == "noto":
         usable[1] = False
     scenes = all_scenes(concepts, usable, arguments)
-    painter = Painter(pictures, arguments.side, device, SEED, arguments.smallest)
-    latents = encode(autoencoder.to(device, memory_format=torch.channels_last), painter, scenes)
-    autoencoder.cpu()
-    mean, spread = latents.mean((0, 2, 3)), latents.std((0, 2, 3))
-    fold_latent_statistics(autoencoder, mean, spread)
-    latents = (latents - mean[:, None, None]) / spread[:, None, None]
-    if arguments.like:
-        from export import load_spark
-
-        earlier = load_spark(arguments.like).autoencoder
-        sample = list(range(0, len(scenes), max(1, len(scenes) // 256)))
-        painter = Painter(pictures, arguments.side, device, SEED, arguments.smallest)
-        shown = torch.cat([painter.paint(scenes[i]) for i in sample]).cpu()
-        with torch.no_grad():
-            theirs, ours = (model.encode(shown)[0] * LATENT_SCALE for model in (earlier, autoencoder))
-        rotation = alignment(ours, theirs)
-        rotate_latents(autoencoder, rotation)
-        latents = torch.einsum("ij,bjhw->bihw", rotation, latents)
-        print(f"rotated towards `{arguments.like}`")
-    saved = dict(latents=latents.half(), scenes=scenes, side=arguments.side, vae=autoencoder.state_dict())
-    save_atomically(dict(saved, channels=state["channels"], vae_step=state["step"]), work / "latents.pt")
+    painter = Painter(pictures, arguments.side, SEED, arguments.smallest)
+    folded = torch.load(work / "folded.pt", map_location="cpu") if (work / "folded.pt").exists() else None
+    if folded and all(torch.equal(tensor, folded["encoder"][name]) for name, tensor in encoder.items()):
+        autoencoder.load_state_dict(folded["vae"])
+    else:
+        order = torch.randperm(len(scenes))[:1024].tolist()
+        fold(autoencoder, painter, [scenes[i] for i in order], arguments.like)
+        kept = {name: tensor.cpu() for name, tensor in autoencoder.state_dict().items()}
+        folded = dict(vae=kept, encoder=encoder, side=arguments.side, scenes=len(scenes), vae_step=state["vae_step"])
+        save_atomically(folded, work / "folded.pt")
+    latents = encode(autoencoder, painter, scenes) * LATENT_SCALE
+    save_atomically(dict(latents=latents.half(), scenes=scenes), work / "latents.pt")
     print(f"latents.pt: {len(scenes)} scenes, mean {latents.mean():.3f}, spread {latents.std():.3f}")
 
 
-if __name__ == "__main__":
+def options():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", default="target/spark", help="folder of pictures and checkpoints")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
@@ -85,4 +96,8 @@ if __name__ == "__main__":
     parser.add_argument("--recoloured", type=int, default=3, help="scenes in each colour")
     parser.add_argument("--pairs", type=int, default=2000, help="scenes of two objects")
     parser.add_argument("--like", metavar="FILE", help="turn the latents towards those of an earlier spark, to start from it")
-    main(parser.parse_args())
+    return parser
+
+
+if __name__ == "__main__":
+    make(options().parse_args())

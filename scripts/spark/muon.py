@@ -1,21 +1,23 @@
-"""Muon (Jordan et al. 2024) for matrices and convolution kernels, AdamW for everything else, in one optimizer."""
+"""Muon (Jordan et al. 2024) for matrices and convolution kernels, AdamW for everything else, in one optimizer.
+
+All matrices of a shape are updated together, so that a step is a few dozen large operations and not thousands of small ones.
+"""
 
 import torch
 
 
-@torch.no_grad()
-def orthogonalize(matrix, steps=5):
-    """The nearest semi-orthogonal matrix, by five Newton-Schulz steps of the quintic with Jordan's coefficients."""
+def orthogonalize(matrices, steps=5):
+    """The nearest semi-orthogonal matrices of `[n, rows, columns]`, by Newton-Schulz steps with Jordan's coefficients."""
     a, b, c = 3.4445, -4.7750, 2.0315
-    x = matrix.float()
-    tall = x.size(0) > x.size(1)
+    x = matrices.bfloat16() if matrices.is_cuda else matrices
+    tall = x.size(1) > x.size(2)
     if tall:
-        x = x.T
-    x = x / (x.norm() + 1e-7)
+        x = x.mT
+    x = x / (x.flatten(1).norm(dim=1)[:, None, None] + 1e-7)
     for _ in range(steps):
-        gram = x @ x.T
+        gram = x @ x.mT
         x = a * x + (b * gram + c * (gram @ gram)) @ x
-    return x.T if tall else x
+    return (x.mT if tall else x).to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
@@ -35,30 +37,37 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self, closure=None):
         for group in self.param_groups:
-            update = self._muon if group["kind"] == "muon" else self._adam
-            for parameter in group["params"]:
-                if parameter.grad is not None:
-                    update(parameter, parameter.grad.float(), self.state[parameter], group)
+            moving = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if moving:
+                (self._muon if group["kind"] == "muon" else self._adam)(moving, group)
 
-    @staticmethod
-    def _muon(parameter, gradient, state, group):
-        average = state.setdefault("momentum", torch.zeros_like(parameter))
-        average.lerp_(gradient, 1 - group["momentum"])
-        rows = parameter.shape[0]
-        update = orthogonalize(gradient.lerp(average, group["momentum"]).reshape(rows, -1))
-        update = update * max(1.0, update.size(0) / update.size(1)) ** 0.5
-        parameter.add_(update.reshape(parameter.shape), alpha=-group["lr"])
+    def _kept(self, parameters, name):
+        return [self.state[p].setdefault(name, torch.zeros_like(p)) for p in parameters]
 
-    @staticmethod
-    def _adam(parameter, gradient, state, group):
-        first = state.setdefault("first", torch.zeros_like(parameter))
-        second = state.setdefault("second", torch.zeros_like(parameter))
-        state["step"] = count = state.get("step", 0) + 1
+    def _muon(self, parameters, group):
+        gradients, averages = [p.grad for p in parameters], self._kept(parameters, "momentum")
+        torch._foreach_lerp_(averages, gradients, 1 - group["momentum"])
+        updates = torch._foreach_lerp(gradients, averages, group["momentum"])
+        shapes = {}
+        for parameter, update in zip(parameters, updates):
+            shapes.setdefault((len(parameter), parameter[0].numel()), []).append((parameter, update))
+        for (rows, columns), members in shapes.items():
+            flat = orthogonalize(torch.stack([update.reshape(rows, columns) for _, update in members]))
+            flat *= max(1.0, rows / columns) ** 0.5
+            turned = [part.view(parameter.shape) for (parameter, _), part in zip(members, flat)]
+            torch._foreach_add_([parameter for parameter, _ in members], turned, alpha=-group["lr"])
+
+    def _adam(self, parameters, group):
+        gradients = [p.grad for p in parameters]
+        first, second = self._kept(parameters, "first"), self._kept(parameters, "second")
+        group["count"] = count = group.get("count", 0) + 1
         one, two = group["betas"]
-        first.lerp_(gradient, 1 - one)
-        second.lerp_(gradient * gradient, 1 - two)
-        scale = (second / (1 - two**count)).sqrt_().add_(1e-8)
-        parameter.addcdiv_(first, scale, value=-group["lr"] / (1 - one**count))
+        torch._foreach_lerp_(first, gradients, 1 - one)
+        torch._foreach_lerp_(second, torch._foreach_mul(gradients, gradients), 1 - two)
+        scale = torch._foreach_div(second, 1 - two**count)
+        torch._foreach_sqrt_(scale)
+        torch._foreach_add_(scale, 1e-8)
+        torch._foreach_addcdiv_(parameters, first, scale, value=-group["lr"] / (1 - one**count))
 
 
 def split_parameters(named, adam_words):

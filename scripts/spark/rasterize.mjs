@@ -1,10 +1,11 @@
-// Draw every concept of concepts.tsv in both styles at 128x128 and write them as premultiplied RGBA, one file a style.
+// Draw every concept of concepts.tsv in both styles at 128x128 and write them as premultiplied RGBA, one file a style (gzip).
 // Usage: node rasterize.mjs WORK_FOLDER
 
 import { spawnSync } from "node:child_process";
 import fs from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { Resvg } from "@resvg/resvg-js";
 
 const SIDE = 128;
@@ -41,7 +42,7 @@ function drawFrom(style, start, file) {
 
 /** A few icons make resvg abort the process, so a child draws; after an abort that picture stays blank. */
 function drawAll(style, folder) {
-  const [file, part] = [`pictures-${style.name}.rgba`, `pictures-${style.name}.rgba.part`].map((f) => path.join(folder, f));
+  const [file, part] = [`pictures-${style.name}.rgba.gz`, `pictures-${style.name}.rgba.part`].map((f) => path.join(folder, f));
   const wanted = names(style.column);
   const bytes = SIDE * SIDE * 4;
   fs.writeFileSync(part, "");
@@ -57,6 +58,7 @@ function drawAll(style, folder) {
       fs.appendFileSync(part, Buffer.alloc(bytes));
     }
   }
+  fs.writeFileSync(part, gzipSync(fs.readFileSync(part)));
   fs.renameSync(part, file);
   console.log(`${style.name}: ${wanted.length} pictures in ${file}`);
 }

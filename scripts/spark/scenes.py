@@ -3,10 +3,14 @@
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 
 from concepts import BACKGROUNDS, HUES, STYLES, TIERS, UNSEEN_PAIRS
-from pictures import on_background, place, recolour
+from pictures import COLOURS, on_background, place, recolour, shrink_to
 from stage import SEED
+
+# Size of the largest single object and of each of two, in parts of the picture's side.
+LARGEST, HALF = 0.97, 0.48
 
 
 @dataclass(frozen=True)
@@ -21,38 +25,41 @@ class Scene:
 
 
 class Painter:
-    """Turns scenes into pictures with a random size and position of the object."""
+    """Turns scenes into pictures with a random size and position of the object, on the device that holds the pictures."""
 
-    def __init__(self, pictures, side, device, seed, smallest):
-        self.pictures, self.side, self.device, self.smallest = pictures, side, device, smallest
-        self.generator = torch.Generator().manual_seed(seed)
+    def __init__(self, pictures, side, seed, smallest):
+        self.pictures, self.side, self.smallest = pictures, side, smallest
+        self.generator = torch.Generator(pictures.device).manual_seed(seed)
 
-    def integer(self, low, high):
-        return int(torch.randint(low, high + 1, (), generator=self.generator))
+    def tensor(self, values):
+        return torch.tensor(values, device=self.pictures.device)
 
-    def single(self, picture):
-        size = self.integer(round(self.side * self.smallest), round(self.side * 0.97))
-        room = self.side - size
-        return place(picture[None], size, self.integer(0, room), self.integer(0, room), self.side)
+    def random(self, count):
+        return torch.rand(count, generator=self.generator, device=self.pictures.device)
 
-    def object(self, concept, style, colour):
-        picture = self.pictures[style, concept].to(self.device).float() / 255
-        return recolour(picture[None], colour)[0] if colour else picture
+    def objects(self, concepts, scenes, colours):
+        chosen = self.pictures[self.tensor([scene.style for scene in scenes]), self.tensor(concepts)].float() / 255
+        return recolour(chosen, self.tensor([COLOURS.index(name) if name else -1 for name in colours]))
 
-    def paint(self, scene):
-        """RGB in -1..1, `[1, 3, side, side]`."""
-        first = self.object(scene.concept, scene.style, scene.colour)
-        if scene.second < 0:
-            layer = self.single(first)
-        else:
-            size = round(self.side * 0.48)
-            top = self.integer(0, self.side - size)
-            layer = place(first[None], size, top, 0, self.side)
-            other = self.object(scene.second, scene.style, "")
-            top = self.integer(0, self.side - size)
-            layer = layer + place(other[None], size, top, self.side - size, self.side)
-        colour = torch.tensor([BACKGROUNDS[scene.background]], device=self.device) / 255
-        return on_background(layer, colour)
+    def paint(self, scenes):
+        """RGB in -1..1, `[scenes, 3, side, side]`."""
+        objects = self.objects([scene.concept for scene in scenes], scenes, [scene.colour for scene in scenes])
+        size = self.smallest + (LARGEST - self.smallest) * self.random(len(scenes))
+        layer = place(objects, size, self.random(len(scenes)) * (1 - size), self.random(len(scenes)) * (1 - size))
+        pairs = [number for number, scene in enumerate(scenes) if scene.second >= 0]
+        if pairs:
+            layer[self.tensor(pairs)] = self.side_by_side(objects[self.tensor(pairs)], [scenes[i] for i in pairs])
+        backgrounds = self.tensor([BACKGROUNDS[scene.background] for scene in scenes]) / 255
+        return shrink_to(on_background(layer, backgrounds), self.side)
+
+    def side_by_side(self, left, scenes):
+        right = self.objects([scene.second for scene in scenes], scenes, [""] * len(scenes))
+        layer = 0
+        for objects, edge in ((left, 0.0), (right, 1 - HALF)):
+            size = torch.full((len(scenes),), HALF, device=left.device)
+            # Halved first, since `place` takes single pixels and would leave out every second one.
+            layer = layer + place(F.avg_pool2d(objects, 2), size, torch.full_like(size, edge), self.random(len(scenes)) * (1 - HALF))
+        return layer
 
 
 def all_scenes(concepts, usable, arguments):

@@ -5,9 +5,10 @@
 
 import argparse
 import json
+from collections import Counter
 from pathlib import Path
 
-from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
 from concepts import BACKGROUNDS, HUES, STYLES, caption, load_concepts
 from text_encoder import TOKENS
@@ -64,27 +65,57 @@ def emoji_words(packages):
     return words
 
 
+def count_words(packages):
+    """How often each piece of the texts occurs, in byte letters."""
+    cutter = with_pieces(Tokenizer(models.BPE()))
+    counts = Counter()
+    for weight, texts in ((10, all_captions()), (1, emoji_words(packages)), (50, USUAL_WORDS)):
+        for text in texts:
+            pieces = cutter.pre_tokenizer.pre_tokenize_str(cutter.normalizer.normalize_str(text))
+            counts.update({piece: weight * n for piece, n in Counter(piece for piece, _ in pieces).items()})
+    return counts
+
+
+def learn_merges(counts, entries):
+    """Join the most frequent pair of neighbours again and again, until `entries` is full.
+
+    Written out here since the trainer in `tokenizers` breaks ties differently each time; here the first in the alphabet wins.
+    """
+    words = [([*word[:-1], word[-1] + "</w>"], n) for word, n in sorted(counts.items())]
+    frequencies, where = Counter(), {}
+    for number, (parts, n) in enumerate(words):
+        for pair in zip(parts, parts[1:]):
+            frequencies[pair] += n
+            where.setdefault(pair, set()).add(number)
+    known, merges = set(entries), []
+    while len(entries) < VOCABULARY - 2:
+        pair = min(frequencies, key=lambda pair: (-frequencies[pair], pair))
+        joined = pair[0] + pair[1]
+        for number in sorted(where[pair]):
+            parts, n = words[number]
+            for old in zip(parts, parts[1:]):
+                frequencies[old] -= n
+            i = 0
+            while i + 1 < len(parts):
+                if (parts[i], parts[i + 1]) == pair:
+                    parts[i : i + 2] = [joined]
+                i += 1
+            for new in zip(parts, parts[1:]):
+                frequencies[new] += n
+                where.setdefault(new, set()).add(number)
+        del frequencies[pair]
+        merges.append(pair)
+        if joined not in known:
+            known.add(joined)
+            entries.append(joined)
+    return merges
+
+
 def learn(packages):
-    learner = with_pieces(Tokenizer(models.BPE(end_of_word_suffix="</w>", continuing_subword_prefix="", unk_token=END)))
-    trainer = trainers.BpeTrainer(
-        vocab_size=VOCABULARY - 160,
-        min_frequency=2,
-        end_of_word_suffix="</w>",
-        initial_alphabet=byte_letters(),
-        special_tokens=[],
-        show_progress=False,
-    )
-    learner.train_from_iterator(all_captions() * 10 + emoji_words(packages) + USUAL_WORDS * 50, trainer)
     # CLIP's order: bytes, bytes at the end of a word, merges, the two marks.
     letters = byte_letters()
     entries = letters + [letter + "</w>" for letter in letters]
-    known, merges = set(entries), []
-    for pair in json.loads(learner.to_str())["model"]["merges"]:
-        left, right = pair if isinstance(pair, list) else pair.split(" ")
-        if left in known and right in known and left + right not in known and len(entries) < VOCABULARY - 2:
-            entries.append(left + right)
-            known.add(left + right)
-            merges.append((left, right))
+    merges = learn_merges(count_words(packages), entries)
     entries += [START, END]
     numbers = {entry: number for number, entry in enumerate(entries)}
     tokenizer = with_pieces(
@@ -113,5 +144,6 @@ if __name__ == "__main__":
     parser.add_argument("--work", default="target/spark", help="folder of pictures and checkpoints")
     arguments = parser.parse_args()
     made = learn(Path(__file__).parent / "node_modules")
+    Path(arguments.work).mkdir(parents=True, exist_ok=True)
     made.save(str(Path(arguments.work) / "tokenizer.json"))
     print(f"tokenizer.json: {made.get_vocab_size()} entries")

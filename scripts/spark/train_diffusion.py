@@ -3,7 +3,6 @@
 `--start-from` takes text encoder and UNet of an earlier spark with the same tokenizer.
 """
 
-import argparse
 import random
 import time
 from collections import Counter
@@ -15,7 +14,18 @@ from tokenizers import Tokenizer
 from concepts import STYLES, article, caption, load_concepts
 from muon import Muon, split_parameters
 from sampling import SIGNAL
-from stage import SEED, Average, Progress, Workers, choose_device, launch, learning_rate, save_atomically
+from stage import (
+    SEED,
+    Average,
+    Plan,
+    Progress,
+    Workers,
+    choose_device,
+    compiled,
+    launch,
+    save_atomically,
+    stage_arguments,
+)
 from text_encoder import TextEncoder
 from tokenizer import token_numbers
 from unet import UNet
@@ -49,9 +59,9 @@ class Captions:
         for scene in scenes:
             text = self.text(scene)
             if text not in self.known:
-                self.known[text] = token_numbers(self.tokenizer, text)
+                self.known[text] = torch.tensor(token_numbers(self.tokenizer, text))
             rows.append(self.known[text])
-        return torch.tensor(rows)
+        return torch.stack(rows)
 
 
 def step_weights():
@@ -72,6 +82,12 @@ def sampling_shares(scenes):
     return torch.tensor([share[key[2:]] / counts[key] for key in keys])
 
 
+def endless_choices(shares, count):
+    """Numbers of `count` scenes at a time, drawn far ahead, since choosing among so many takes longer than using the choice."""
+    while True:
+        yield from torch.multinomial(shares, 1000 * count, replacement=True).split(count)
+
+
 def train(rank, arguments):
     torch.set_num_threads(arguments.threads)
     workers = Workers(rank, arguments.workers, arguments.work)
@@ -88,46 +104,57 @@ def train(rank, arguments):
         unet.load_state_dict(earlier.unet.state_dict())
         text_encoder.load_state_dict(earlier.text_encoder.state_dict())
     unet, text_encoder = unet.to(device), text_encoder.to(device)
-    parts = [split_parameters(unet.named_parameters(), ("time_embed", "input_blocks.0.", "out.2"))]
-    parts.append(split_parameters(text_encoder.named_parameters(), ("embedding",)))
-    optimizer = Muon(parts[0][0] + parts[1][0], parts[0][1] + parts[1][1], arguments.matrix_rate, arguments.other_rate)
     named = [("unet." + n, p) for n, p in unet.named_parameters()] + [("text." + n, p) for n, p in text_encoder.named_parameters()]
-    average, step = Average(named, 0.998), 0
-    if checkpoint.exists():
-        state = torch.load(checkpoint, map_location=device)
+    parts = split_parameters(named, ("unet.time_embed", "unet.input_blocks.0.", "unet.out.2", "_embedding"))
+    optimizer = Muon(*parts, arguments.matrix_rate, arguments.other_rate)
+    average = Average(named, 0.998)
+    state = torch.load(checkpoint, map_location=device) if checkpoint.exists() else dict(step=0, spent=0.0)
+    step = state["step"]
+    if step:
         with torch.no_grad():
             for name, parameter in named:
                 parameter.copy_(state["raw"][name])
-                average.values[name].copy_(state["average"][name])
-        optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
+        average.load(state["average"])
+        if state["optimizer"]:
+            optimizer.load_state_dict(state["optimizer"])
     torch.manual_seed(SEED + 1000 * step + rank)
     captions = Captions(load_concepts(), Tokenizer.from_file(str(work / "tokenizer.json")), SEED + 1000 * step + rank)
     shares, weights, signal = sampling_shares(scenes), step_weights().to(device), SIGNAL.float().to(device)
-    progress = Progress(work / "diffusion.log.jsonl", every=20)
+    choices = endless_choices(shares, arguments.captions)
+    progress = Progress(work / "diffusion.log.jsonl", every=arguments.line_every)
     parameters = [parameter for _, parameter in named]
-    first_step, saved = step, time.monotonic()
 
-    def save():
-        raw = {name: parameter.detach() for name, parameter in named}
-        state = dict(raw=raw, average=average.values, optimizer=optimizer.state_dict(), step=step)
-        save_atomically(state, checkpoint)
-
-    while step < arguments.steps:
-        optimizer.set_rate(learning_rate(step, arguments.steps, step - first_step))
-        chosen = torch.multinomial(shares, arguments.captions)
-        tokens = captions.numbers([scenes[i] for i in chosen.tolist()]).to(device)
-        clean = latents[chosen.to(device)].repeat(arguments.repeats, 1, 1, 1)
-        count = len(clean)
-        # One timestep in each of `count` equal ranges, so that every batch sees all noise levels.
-        timesteps = ((torch.randperm(count) + torch.rand(count)) / count * 1000).long().clamp(0, 999).to(device)
+    def loss_of(tokens, clean, timesteps):
+        clean = clean.repeat(arguments.repeats, 1, 1, 1)
         noise = torch.randn_like(clean)
         part = signal[timesteps][:, None, None, None]
         noisy = part.sqrt() * clean + (1 - part).sqrt() * noise
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
             guess = unet(noisy, timesteps, text_encoder(tokens)).float()
         errors = (guess - noise).square().mean((1, 2, 3))
-        loss = (errors * weights[timesteps]).mean()
+        return (errors * weights[timesteps]).mean(), errors.detach()
+
+    def draw():
+        """Token numbers, latents, and timesteps: one in each of as many equal ranges, so that a step sees all noise levels."""
+        chosen = next(choices)
+        count = arguments.captions * arguments.repeats
+        timesteps = ((torch.randperm(count) + torch.rand(count)) / count * 1000).long().clamp(0, 999)
+        tokens = captions.numbers([scenes[i] for i in chosen.tolist()])
+        return tokens.to(device), latents[chosen.to(device)], timesteps.to(device)
+
+    loss_of = compiled(loss_of, arguments.compile, *draw())
+    plan = Plan(arguments, step, state["spent"])
+    saved = time.monotonic()
+
+    def save():
+        raw = {name: parameter.detach() for name, parameter in named}
+        kept = dict(raw=raw, average=average.values, optimizer=optimizer.state_dict(), step=step, spent=plan.spent)
+        save_atomically(kept, checkpoint)
+
+    while workers.all_agree(plan.goes_on(step)):
+        optimizer.set_rate(plan.learning_rate(step))
+        tokens, clean, timesteps = draw()
+        loss, errors = loss_of(tokens, clean, timesteps)
         optimizer.zero_grad()
         loss.backward()
         workers.average_gradients(parameters)
@@ -135,26 +162,26 @@ def train(rank, arguments):
         step += 1
         average.update(step + 100 * bool(arguments.start_from))
         if workers.first:
-            early = errors.detach()[timesteps > 700]
-            progress.step(step, loss=loss.item(), error=errors.mean().item(), error_above_700=early.mean().item())
+            early = (errors * (timesteps > 700)).sum() / (timesteps > 700).sum()
+            progress.step(step, loss=loss.detach(), error=errors.mean(), error_above_700=early)
             if time.monotonic() - saved > arguments.save_every:
                 save()
                 saved = time.monotonic()
     if workers.first:
         save()
+    return plan.fraction(step) >= 1
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--work", default="target/spark", help="folder of latents and checkpoints")
-    parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--steps", type=int, default=20000, help="steps over all runs; run again with more to go on")
+def options():
+    parser = stage_arguments(__doc__, steps=20000)
     parser.add_argument("--captions", type=int, default=64, help="scenes per worker and step")
     parser.add_argument("--repeats", type=int, default=3, help="timesteps per scene: the text is encoded once for all")
     parser.add_argument("--matrix-rate", type=float, default=0.015, help="Muon's learning rate")
     parser.add_argument("--other-rate", type=float, default=2e-3, help="AdamW's learning rate")
+    parser.add_argument("--line-every", type=int, default=20, help="steps between progress lines")
     parser.add_argument("--start-from", metavar="FILE", help="an earlier spark.safetensors")
-    parser.add_argument("--workers", type=int, default=1, help="processes on the CPU")
-    parser.add_argument("--threads", type=int, default=2, help="threads of each worker")
-    parser.add_argument("--save-every", type=float, default=180, help="seconds between checkpoints")
-    launch(train, parser.parse_args())
+    return parser
+
+
+if __name__ == "__main__":
+    launch(train, options().parse_args())

@@ -10,12 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from group_norm import GroupNorm
+
 GROUPS = 32
 EPSILON = 1e-6
 
 
 def norm(channels):
-    return nn.GroupNorm(GROUPS, channels, eps=EPSILON)
+    return GroupNorm(GROUPS, channels, eps=EPSILON)
 
 
 class ResidualBlock(nn.Module):
@@ -142,7 +144,7 @@ class Decoder(nn.Module):
 class Autoencoder(nn.Module):
     """Pictures `[batch, 3, height, width]` in -1..1 to latents `[batch, 4, height / 8, width / 8]` and back."""
 
-    def __init__(self, channels=(64, 64, 96, 128), latent=4):
+    def __init__(self, channels=(64, 96, 96, 96), latent=4):
         super().__init__()
         self.encoder = Encoder(channels, latent)
         self.decoder = Decoder(channels, latent)
