@@ -43,6 +43,13 @@ fn picture_size(path: &Path) -> (u32, u32, String) {
     (info.width, info.height, text.unwrap_or_default())
 }
 
+/// Width and height of what spark draws when nothing else is asked for.
+fn spark_size() -> (u32, u32) {
+    let written: serde_json::Value = serde_json::from_str(include_str!("../models/spark/spark_info.json")).unwrap();
+    let side = written["resolution"].as_u64().unwrap().try_into().unwrap();
+    (side, side)
+}
+
 #[test]
 fn the_demo_walks_the_whole_way() {
     let place = Place::new();
@@ -59,7 +66,7 @@ fn the_demo_walks_the_whole_way() {
     assert_eq!(report["picture"]["comparison"]["equal_bytes"], true);
     assert_eq!(report["canary"]["heard_sealed"], 0);
     let (width, height, text) = picture_size(&place.path("demo/picture.png"));
-    assert_eq!((width, height), (64, 64));
+    assert_eq!((width, height), spark_size());
     assert!(text.starts_with("a banana\nSteps: 20, Sampler: Euler"), "{text}");
     for name in [
         "demo/bundle/START-HERE.txt",
@@ -266,7 +273,7 @@ fn the_page_is_served_sealed_and_draws() {
     assert!(seal["attempts"].as_array().unwrap().iter().all(|attempt| attempt["refused"] == true), "{seal:#}");
     let name = serving.draw(r#"{"prompt":"a star","seed":3}"#);
     let (width, height, text) = picture_size(&place.path("home/outputs").join(format!("{name}.png")));
-    assert_eq!((width, height), (64, 64));
+    assert_eq!((width, height), spark_size());
     assert!(text.starts_with("a star\n"), "{text}");
     let history = serving.json("GET", "/api/v1/pictures", "");
     assert_eq!(history["pictures"][0]["settings"]["seed"], 3, "{history:#}");

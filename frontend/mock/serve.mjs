@@ -23,7 +23,7 @@ const { values: options } = parseArgs({
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
 
 const models = [
-  { id: 'spark', name: 'spark', family: 'sd1', licence: 'MIT AND Apache-2.0', width: 64, height: 64, steps: 20, cfg_scale: 5, sampler: 'Euler', note: 'Tiny (17 MB): draws small emoji-like pictures of single things.', is_default: true },
+  { id: 'spark', name: 'spark', family: 'sd1', licence: 'MIT AND Apache-2.0', width: 64, height: 64, steps: 20, cfg_scale: 5, sampler: 'Euler', note: 'Tiny (19 MB): draws small emoji-like pictures of single things.', is_default: true },
   { id: 'sd15', name: 'Stable Diffusion 1.5', family: 'sd1', licence: 'CreativeML Open RAIL-M', width: 512, height: 512, steps: 25, cfg_scale: 7, sampler: 'DPM++ 2M Karras', note: '', is_default: false },
 ]
 const samplers = ['Euler', 'Euler a', 'DPM++ 2M Karras', 'DDIM']

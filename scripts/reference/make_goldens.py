@@ -1,8 +1,12 @@
 #!/usr/bin/env python3
-"""Makes every golden file of crates/engine/tests/golden/ anew: `python scripts/reference/make_goldens.py`."""
+"""Makes every golden file of crates/engine/tests/golden/ anew: `python scripts/reference/make_goldens.py`.
+
+With names behind it (`spark token_ids`), only what these functions write.
+"""
 
 import json
 import pathlib
+import sys
 import tempfile
 
 import torch
@@ -71,8 +75,9 @@ def spark():
     unet, vae, clip = models.spark(SPARK)
     ids = tokens.spark(SPARK)
     context, empty = (clip(torch.tensor([ids(p)])).last_hidden_state for p in (PROMPT, ""))
+    cells = json.loads((SPARK / "spark_info.json").read_text())["resolution"] // 8
     generator = torch.Generator().manual_seed(SEED)
-    noise = torch.randn(1, 4, 8, 8, generator=generator)
+    noise = torch.randn(1, 4, cells, cells, generator=generator)
     wide = torch.randn(2, 4, 7, 12, generator=generator)
     tensors = {"context": torch.cat([context, empty]), "noise": noise, "wide": wide}
     for timestep in (981.0, 500.5, 1.0):
@@ -80,8 +85,8 @@ def spark():
     tensors["unet.wide"] = unet(wide, 250.0, torch.cat([context, empty])).sample
     for name in sampling.NAMES:
         generator = torch.Generator().manual_seed(SEED)
-        first = torch.randn(1, 4, 8, 8, generator=generator)
-        draw = lambda: torch.randn(1, 4, 8, 8, generator=generator)
+        first = torch.randn(1, 4, cells, cells, generator=generator)
+        draw = lambda: torch.randn(1, 4, cells, cells, generator=generator)
         tensors[f"latent.{name}"] = sampling.run(name, sampling.Guided(unet, context, empty, SCALE), first, STEPS, draw)
     tensors["picture"] = vae.decode(tensors["latent.Euler"] / 0.18215).sample
     write("spark", tensors)
@@ -167,18 +172,15 @@ def loras():
     write("lora", merged | lora.sdxl(GOLDEN / "lora"))
 
 
+def picture_work():
+    write("pictures", pictures.goldens())
+
+
 if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     with torch.no_grad():
-        random()
-        token_ids()
-        prompts()
-        spark()
-        tiny()
-        vae()
-        other_families()
-        small_networks()
-        control()
-        write("pictures", pictures.goldens())
-        loras()
+        made = [random, token_ids, prompts, spark, tiny, vae, other_families, small_networks]
+        for make in [*made, control, picture_work, loras]:
+            if make.__name__ in sys.argv[1:] or len(sys.argv) == 1:
+                make()

@@ -54,7 +54,7 @@ class Muon(torch.optim.Optimizer):
         for (rows, columns), members in shapes.items():
             flat = orthogonalize(torch.stack([update.reshape(rows, columns) for _, update in members]))
             flat *= max(1.0, rows / columns) ** 0.5
-            turned = [part.view(parameter.shape) for (parameter, _), part in zip(members, flat)]
+            turned = [part.reshape(parameter.shape) for (parameter, _), part in zip(members, flat)]
             torch._foreach_add_([parameter for parameter, _ in members], turned, alpha=-group["lr"])
 
     def _adam(self, parameters, group):

@@ -77,8 +77,8 @@ def recolour(pictures, colours):
     return torch.cat([torch.where((near & (colours >= 0))[:, None], painted, rgb) * alpha, alpha], 1)
 
 
-def place(pictures, size, left, top, turns=None):
-    """Scale square pictures `[batch, channels, h, h]` and put them on a transparent square of 128 pixels.
+def place(pictures, size, left, top, turns=None, side=SIDE):
+    """Scale square pictures `[batch, channels, h, h]` and put them on a transparent square of `side` pixels.
 
     `size`, `left`, `top`: `[batch]`, in parts of the square; `turns`: rotations or reflections `[batch, 2, 2]`.
     """
@@ -87,7 +87,7 @@ def place(pictures, size, left, top, turns=None):
     centre = torch.stack([2 * left + size - 1, 2 * top + size - 1], 1)
     matrix = turns / size[:, None, None]
     back = torch.cat([matrix, -matrix @ centre[:, :, None]], 2)
-    grid = F.affine_grid(back, [len(pictures), 1, SIDE, SIDE], align_corners=False)
+    grid = F.affine_grid(back, [len(pictures), 1, side, side], align_corners=False)
     return F.grid_sample(pictures, grid, align_corners=False)
 
 

@@ -32,7 +32,7 @@ from vae import Autoencoder, pass_colours_through
 
 CHANNELS = (64, 96, 96, 96)
 CHROMA_WEIGHT = 3.0
-SQUARE_WEIGHT = 4.0
+SQUARE_WEIGHT = 8.0
 KL_WEIGHT = 1e-4
 # A UNet's latents are never quite those of the encoder; in parts of their spread.
 DECODER_NOISE = 0.1

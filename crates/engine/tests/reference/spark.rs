@@ -31,10 +31,14 @@ fn settings(sampler: Sampler) -> GenerateSettings {
 #[test]
 fn the_file_tells_what_it_is() {
     let info = MODEL.info();
-    assert_eq!((info.name.as_str(), info.family.as_str(), info.parameters), ("spark", "sd1", 9_475_787));
-    assert_eq!((info.width, info.height, info.steps, info.sampler), (64, 64, 20, Sampler::Euler));
+    let written = fs_err::read(path().with_file_name("spark_info.json")).expect("spark_info.json");
+    let written: serde_json::Value = serde_json::from_slice(&written).expect("what its export wrote");
+    let parameters = written["params"].as_u64().expect("their number");
+    let side = written["resolution"].as_u64().and_then(|side| u32::try_from(side).ok()).expect("pixels");
+    assert_eq!((info.name.as_str(), info.family.as_str(), info.parameters), ("spark", "sd1", parameters));
+    assert_eq!((info.width, info.height, info.steps, info.sampler), (side, side, 20, Sampler::Euler));
     let found = engine::checkpoint::inspect(&path()).expect("sound");
-    assert_eq!((found.family.to_string().as_str(), found.parameters), ("sd1", 9_475_787));
+    assert_eq!((found.family.to_string().as_str(), found.parameters), ("sd1", parameters));
 }
 
 #[test]
@@ -117,7 +121,8 @@ fn steps_are_counted_previewed_and_can_be_stopped() {
         if step.step == 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert!(matches!(result, Err(EngineError::Cancelled)));
-    assert_eq!(seen, [(1, 8, 64, 64), (2, 8, 64, 64), (3, 8, 64, 64)]);
+    let (width, height) = (MODEL.info().width, MODEL.info().height);
+    assert_eq!(seen, [1, 2, 3].map(|step| (step, 8, width, height)));
 }
 
 #[test]
