@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.utils import logging
 from transformers import PreTrainedTokenizerFast
 
 from export import diffusers_configs
@@ -22,11 +23,13 @@ INDEX = dict(
     unet=["diffusers", "UNet2DConditionModel"],
     vae=["diffusers", "AutoencoderKL"],
 )
-SCHEDULE = dict(_class_name="EulerDiscreteScheduler", beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012)
+SCHEDULE = dict(_class_name="EulerDiscreteScheduler", beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1)
 
 
 def load(path, spark):
     """diffusers' own reading of the file; only its configuration comes from us, since shapes do not tell it."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
         configs = dict(diffusers_configs(spark), scheduler=SCHEDULE)
