@@ -22,6 +22,7 @@ fn every_help_text_is_as_written() {
         "gc",
         "keygen",
         "inspect",
+        "models",
         "install",
         "selftest",
         "serve",

@@ -3,12 +3,14 @@
 //! - `tidy`: the rules of ARCHITECTURE.md, each a test
 //! - `help`: what `--help` prints, word for word
 //! - `journey`: bundle → carry → install → self-test → generate → serve, as a user types it
+//! - `library`: LoRAs and embeddings, carried, listed and called by name
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
 //! - `sealed`: what the kernel saw of a sealed run
 
 mod bad_input;
 mod help;
 mod journey;
+mod library;
 mod run;
 mod sealed;
 mod tidy;
