@@ -15,14 +15,17 @@ from safetensors.torch import load_file, save_file
 import autoencoder
 import controlnet
 import families
+import levels
 import lora
 import models
+import noise as noises
 import prompt_goldens
 import pictures
 import pipelines
 import sampling
 import taesd
 import tokens
+import toy
 import upscaler
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -87,7 +90,9 @@ def spark():
         generator = torch.Generator().manual_seed(SEED)
         first = torch.randn(1, 4, cells, cells, generator=generator)
         draw = lambda: torch.randn(1, 4, cells, cells, generator=generator)
-        tensors[f"latent.{name}"] = sampling.run(name, sampling.Guided(unet, context, empty, SCALE), first, STEPS, draw)
+        tree = lambda low, high: noises.tree("CPU", SEED, (1, 4, cells, cells), low, high)
+        model = sampling.Guided(unet, context, empty, SCALE)
+        tensors[f"latent.{name}"] = sampling.run(name, model, first, STEPS, draw, tree=tree)
     tensors["picture"] = vae.decode(tensors["latent.Euler"] / 0.18215).sample
     write("spark", tensors)
 
@@ -172,6 +177,47 @@ def loras():
     write("lora", merged | lora.sdxl(GOLDEN / "lora"))
 
 
+def noise():
+    write("noise", noises.goldens())
+
+
+def samplers():
+    """Every sampler around a formula, and the levels of every scheduler."""
+    tensors, rows = {}, []
+    for what, name, steps, settings, options in sampling.cases():
+        model = toy.Toy(options.pop("prediction", "epsilon"), options.pop("zero_snr", False))
+        kind = settings.get("noise", {}).get("source", "CPU")
+        source = noises.Source(kind, SEED)
+        tree = lambda low, high: noises.tree(kind, SEED, model.SHAPE, low, high)
+        first, start = source(model.SHAPE), options.pop("start", 0)
+        picture = model.a if start else None
+        draw = lambda: source(model.SHAPE)
+        tensors[what] = sampling.run(
+            name, model, first, steps, draw, tree=tree, start=start, picture=picture, **options
+        )
+        rows.append(
+            {
+                "what": what,
+                "sampler": name,
+                "steps": steps,
+                "settings": settings,
+                "prediction": model.prediction,
+                "zero_snr": bool(model.table[-1] > 1000),
+                "skip": start,
+            }
+        )
+    lines = ",\n".join(json.dumps(row) for row in rows)
+    (GOLDEN / "samplers.json").write_text(f"[\n{lines}\n]\n")
+    for zero_snr in (False, True):
+        table = levels.table(zero_snr)
+        for name, spread in levels.BY_NAME.items():
+            for steps in (1, 2, 5, 8, 10, 11, 20, 31):
+                tensors[f"levels.{name}.{steps}.{zero_snr}"] = spread(table, steps)
+    xl = (14.615, 6.315, 3.771, 2.181, 1.342, 0.862, 0.555, 0.380, 0.234, 0.113, 0.029)
+    tensors["levels.xl.20"] = levels.align_your_steps(levels.TABLE, 20, xl)
+    write("samplers", tensors)
+
+
 def picture_work():
     write("pictures", pictures.goldens())
 
@@ -180,7 +226,7 @@ if __name__ == "__main__":
     GOLDEN.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(0)
     with torch.no_grad():
-        made = [random, token_ids, prompts, spark, tiny, vae, other_families, small_networks]
+        made = [random, noise, samplers, token_ids, prompts, spark, tiny, vae, other_families, small_networks]
         for make in [*made, control, picture_work, loras]:
             if make.__name__ in sys.argv[1:] or len(sys.argv) == 1:
                 make()

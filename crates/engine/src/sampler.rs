@@ -22,30 +22,51 @@ pub enum Sampler {
     DpmPp2sA,
     /// DPM-Solver++ (2M) (Lu et al. 2022).
     DpmPp2m,
+    /// DPM-Solver++ as a stochastic equation: two looks a step.
+    DpmPpSde,
+    /// DPM-Solver++ (2M) as a stochastic equation.
+    DpmPp2mSde,
+    /// The same with Heun's correction.
+    DpmPp2mSdeHeun,
+    /// DPM-Solver++ (3M) as a stochastic equation.
+    DpmPp3mSde,
     /// Linear multistep of order four.
     Lms,
     /// DDIM (Song et al. 2020).
     Ddim,
     /// DDPM (Ho et al. 2020): in exact arithmetic the same as `Euler a` on the same levels.
     Ddpm,
+    /// UniPC (Zhao et al. 2023), B1.
+    UniPc,
+    /// UniPC, B2.
+    UniPcBh2,
+    /// Restart sampling (Xu et al. 2023): two looks a step.
+    Restart,
     /// For latent consistency models (Luo et al. 2023).
     Lcm,
 }
 
 impl Sampler {
     /// All samplers, in the order in which a list should show them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 18] = [
         Self::Euler,
         Self::EulerA,
         Self::DpmPp2m,
+        Self::DpmPpSde,
+        Self::DpmPp2mSde,
+        Self::DpmPp2mSdeHeun,
         Self::DpmPp2sA,
+        Self::DpmPp3mSde,
         Self::Heun,
         Self::Dpm2,
         Self::Dpm2A,
         Self::Lms,
+        Self::Restart,
         Self::Ddim,
-        Self::Ddpm,
+        Self::UniPc,
+        Self::UniPcBh2,
         Self::Lcm,
+        Self::Ddpm,
     ];
 
     fn name(self) -> &'static str {
@@ -57,6 +78,13 @@ impl Sampler {
             Self::Dpm2A => "DPM2 a",
             Self::DpmPp2sA => "DPM++ 2S a",
             Self::DpmPp2m => "DPM++ 2M",
+            Self::DpmPpSde => "DPM++ SDE",
+            Self::DpmPp2mSde => "DPM++ 2M SDE",
+            Self::DpmPp2mSdeHeun => "DPM++ 2M SDE Heun",
+            Self::DpmPp3mSde => "DPM++ 3M SDE",
+            Self::UniPc => "UniPC",
+            Self::UniPcBh2 => "UniPC BH2",
+            Self::Restart => "Restart",
             Self::Lms => "LMS",
             Self::Ddim => "DDIM",
             Self::Ddpm => "DDPM",
@@ -65,11 +93,14 @@ impl Sampler {
     }
 
     /// What [`Scheduler::Automatic`] stands for, as in AUTOMATIC1111; itself for samplers with levels of their own
-    /// (`DDIM`, `LCM`).
+    /// (`DDIM`, `UniPC`, `LCM`).
     pub fn automatic(self) -> Scheduler {
         match self {
-            Self::Dpm2 | Self::Dpm2A | Self::DpmPp2sA | Self::DpmPp2m => Scheduler::Karras,
-            Self::Ddim | Self::Lcm => Scheduler::Automatic,
+            Self::Dpm2 | Self::Dpm2A | Self::DpmPp2sA | Self::DpmPp2m | Self::DpmPpSde | Self::Restart => {
+                Scheduler::Karras
+            }
+            Self::DpmPp2mSde | Self::DpmPp2mSdeHeun | Self::DpmPp3mSde => Scheduler::Exponential,
+            Self::Ddim | Self::UniPc | Self::UniPcBh2 | Self::Lcm => Scheduler::Automatic,
             Self::Euler | Self::EulerA | Self::Heun | Self::Lms | Self::Ddpm => Scheduler::Normal,
         }
     }
@@ -101,6 +132,13 @@ impl Sampler {
             "dpm2a" | "dpm2ancestral" => Self::Dpm2A,
             "dpmpp2sa" | "dpmpp2sancestral" => Self::DpmPp2sA,
             "dpmpp2m" => Self::DpmPp2m,
+            "dpmppsde" | "dpmppsdegpu" => Self::DpmPpSde,
+            "dpmpp2msde" | "dpmpp2msdegpu" => Self::DpmPp2mSde,
+            "dpmpp2msdeheun" | "dpmpp2msdeheungpu" => Self::DpmPp2mSdeHeun,
+            "dpmpp3msde" | "dpmpp3msdegpu" => Self::DpmPp3mSde,
+            "unipc" => Self::UniPc,
+            "unipcbh2" => Self::UniPcBh2,
+            "restart" => Self::Restart,
             "lms" => Self::Lms,
             "ddim" => Self::Ddim,
             "ddpm" => Self::Ddpm,
@@ -175,6 +213,8 @@ mod tests {
             ("k_dpmpp_2m_ka", Sampler::DpmPp2m),
             ("k_dpm_2_a", Sampler::Dpm2A),
             ("dpm_2_ancestral", Sampler::Dpm2A),
+            ("uni_pc_bh2", Sampler::UniPcBh2),
+            ("dpmpp_2m_sde_gpu", Sampler::DpmPp2mSde),
             ("ddim", Sampler::Ddim),
         ] {
             assert_eq!(alias.parse::<Sampler>().ok(), Some(sampler), "{alias}");
@@ -195,6 +235,8 @@ mod tests {
             ("Euler Automatic", Sampler::Euler, Scheduler::Automatic),
             ("Euler", Sampler::Euler, Scheduler::Automatic),
             ("DPM++ 2S a Karras", Sampler::DpmPp2sA, Scheduler::Karras),
+            ("k_dpmpp_2m_sde_ka", Sampler::DpmPp2mSde, Scheduler::Karras),
+            ("DPM++ 2M SDE Heun Exponential", Sampler::DpmPp2mSdeHeun, Scheduler::Exponential),
             ("k_lms_ka", Sampler::Lms, Scheduler::Karras),
             ("ddim ddim_uniform", Sampler::Ddim, Scheduler::DdimUniform),
         ] {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::{EngineError, Scheduler};
+use crate::{EngineError, NoiseSettings, Scheduler, StepNoise};
 
 /// How a [`crate::Sampler`] goes about its work. The default is AUTOMATIC1111's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -8,6 +8,8 @@ use crate::{EngineError, Scheduler};
 pub struct SamplingSettings {
     /// How the noise levels are spread.
     pub scheduler: Scheduler,
+    /// What noise the seed stands for.
+    pub noise: NoiseSettings,
     /// How much fresh noise ancestral and SDE samplers add: 0 none, 1 all of it. Absent: the sampler's own, which is 0
     /// for `DDIM` and 1 for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,6 +36,8 @@ pub struct SamplingSettings {
     pub discard_penultimate: bool,
     /// Rounds timesteps to the model's own, as ComfyUI does.
     pub quantize: bool,
+    /// Brings the spread of the guided prediction back to that of the unguided one, by this share (Lin et al. 2024).
+    pub cfg_rescale: f32,
     /// Scales the first noise by `sqrt(1 + sigma²)` instead of `sigma`, as ComfyUI does when it starts from noise alone.
     pub sgm_noise: bool,
 }
@@ -42,6 +46,7 @@ impl Default for SamplingSettings {
     fn default() -> Self {
         Self {
             scheduler: Scheduler::Automatic,
+            noise: NoiseSettings::default(),
             eta: None,
             s_churn: 0.0,
             s_tmin: 0.0,
@@ -52,12 +57,19 @@ impl Default for SamplingSettings {
             rho: None,
             discard_penultimate: false,
             quantize: false,
+            cfg_rescale: 0.0,
             sgm_noise: false,
         }
     }
 }
 
 impl SamplingSettings {
+    /// ComfyUI's ways: fresh noise from the next seed, whole timesteps, the first noise scaled to unit variance.
+    pub fn comfy_ui() -> Self {
+        let noise = NoiseSettings { steps: StepNoise::CpuNextSeed, ..NoiseSettings::default() };
+        Self { noise, quantize: true, sgm_noise: true, ..Self::default() }
+    }
+
     /// # Errors
     /// [`EngineError::Setting`] for the first setting out of bounds.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
@@ -69,6 +81,7 @@ impl SamplingSettings {
             ("sigma noise", Some(self.s_noise), 0.0, 10.0),
             ("schedule min sigma", self.sigma_min, 0.001, 1000.0),
             ("schedule max sigma", self.sigma_max, 0.01, 10_000.0),
+            ("CFG rescale", Some(self.cfg_rescale), 0.0, 1.0),
             ("schedule rho", self.rho, 0.1, 100.0),
         ];
         for (setting, value, low, high) in numbers {
@@ -77,7 +90,7 @@ impl SamplingSettings {
                 return Err(EngineError::Setting { setting, found: value.to_string(), expected });
             }
         }
-        Ok(())
+        self.noise.check()
     }
 }
 

@@ -108,7 +108,34 @@ const FIRST: &[Field] = &[
             }
         },
     ),
-    Field::new("RNG", |_| Some("CPU".to_owned()), |_, value| (value == "CPU").then_some(())),
+    Field::new(
+        "Variation seed",
+        |recipe| {
+            let noise = &recipe.settings.sampling.noise;
+            (noise.variation_strength > 0.0).then(|| noise.variation_seed.to_string())
+        },
+        |recipe, value| put(&mut recipe.settings.sampling.noise.variation_seed, value.parse().ok()?),
+    ),
+    Field::new(
+        "Variation seed strength",
+        |recipe| unless(&recipe.settings.sampling.noise.variation_strength, &0.0),
+        |recipe, value| set_number(&mut recipe.settings.sampling.noise.variation_strength, value),
+    ),
+    Field::new(
+        "Seed resize from",
+        |recipe| recipe.settings.sampling.noise.resized_from.map(|(width, height)| format!("{width}x{height}")),
+        |recipe, value| put(&mut recipe.settings.sampling.noise.resized_from, Some(size(value)?)),
+    ),
+    Field::new(
+        "ENSD",
+        |recipe| unless(&recipe.settings.sampling.noise.seed_delta, &0),
+        |recipe, value| put(&mut recipe.settings.sampling.noise.seed_delta, value.parse().ok()?),
+    ),
+    Field::new(
+        "RNG",
+        |recipe| Some(recipe.settings.sampling.noise.source.to_string()),
+        |recipe, value| put(&mut recipe.settings.sampling.noise.source, value.parse().ok()?),
+    ),
 ];
 
 const PICTURES: &[Field] = &[

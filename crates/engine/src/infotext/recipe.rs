@@ -174,6 +174,23 @@ mod tests {
     }
 
     #[test]
+    fn settings_of_sampling_come_back() {
+        let json = r#"{"scheduler": "SGM Uniform", "eta": 0.5, "s_churn": 2.0, "s_tmin": 0.1, "s_tmax": 9.5, "s_noise": 1.01,
+            "sigma_min": 0.1, "sigma_max": 10.0, "rho": 5.0, "discard_penultimate": true, "sgm_noise": true,
+            "noise": {"source": "NV", "seed_delta": 31337, "variation_seed": 7, "variation_strength": 0.25, "resized_from": [512, 640]}}"#;
+        let sampling = serde_json::from_str(json).expect("settings");
+        let recipe = Recipe::new(GenerateSettings { sampling, ..settings() }, UsedFiles::default());
+        let text = recipe.infotext().to_string();
+        assert!(
+            text.contains(
+                "Variation seed: 7, Variation seed strength: 0.25, Seed resize from: 512x640, ENSD: 31337, RNG: NV"
+            ),
+            "{text}"
+        );
+        assert_eq!(Recipe::understand(&Infotext::parse(&text), &settings()).settings, recipe.settings, "{text}");
+    }
+
+    #[test]
     fn a_file_is_known_by_the_start_of_its_digest() {
         let sha256 = "6ce0161689b3853acaa03779ec93eafe75a02f4ced659bee03f50797806fa2fa";
         assert!(UsedFile::new("", "6ce0161689").has_sha256(sha256));

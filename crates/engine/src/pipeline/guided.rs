@@ -2,9 +2,9 @@ use candle_core::{Device, Tensor};
 
 use super::progress::Progress;
 use crate::latent::{Latent, LatentSize};
-use crate::sampling::Denoise;
+use crate::sampling::{Denoise, guide};
 use crate::vae::LATENT_CHANNELS;
-use crate::{Controls, EngineError, Model, Phase, TorchGenerator};
+use crate::{Controls, EngineError, Model, Phase};
 
 /// A model guided by prompts: what the sampler asks, answered.
 pub(super) struct Guided<'a, 'b> {
@@ -12,12 +12,12 @@ pub(super) struct Guided<'a, 'b> {
     pub(super) context: Tensor,
     pub(super) label: Option<Tensor>,
     pub(super) cfg_scale: f32,
+    pub(super) cfg_rescale: f32,
     pub(super) image_cfg_scale: f32,
     pub(super) size: LatentSize,
     pub(super) beside: Vec<f32>,
     pub(super) controls: Controls<'a>,
     pub(super) kept: Option<Kept>,
-    pub(super) generator: TorchGenerator,
     pub(super) phase: Phase,
     pub(super) progress: &'a mut Progress<'b>,
 }
@@ -39,9 +39,7 @@ impl Denoise for Guided<'_, '_> {
         let found = found.flatten_all()?.to_vec1::<f32>()?;
         let (scale, of_image) = (self.cfg_scale, self.image_cfg_scale);
         Ok(match found.chunks_exact(latent.len()).collect::<Vec<_>>().as_slice() {
-            [with, without] => {
-                with.iter().zip(*without).map(|(with, without)| without + scale * (with - without)).collect()
-            }
+            [with, without] => guide(&[(1.0, with)], Some(without), scale, self.cfg_rescale),
             [with, without, blind] => {
                 let together = with.iter().zip(*without).zip(*blind);
                 let mix = |((with, without), blind)| blind + scale * (with - without) + of_image * (without - blind);
@@ -55,10 +53,6 @@ impl Denoise for Guided<'_, '_> {
         if let Some(kept) = &self.kept {
             kept.put_back(denoised);
         }
-    }
-
-    fn fresh_noise(&mut self) -> Vec<f32> {
-        self.generator.normal(self.size.elements())
     }
 
     fn report(&mut self, _index: usize, _steps: usize, denoised: &[f32]) -> Result<(), EngineError> {

@@ -9,9 +9,7 @@ use crate::checkpoint::UNetInputs;
 use crate::image_ops::{Filter, LatentUpscale, Mask, interpolate};
 use crate::latent::{Latent, LatentSize};
 use crate::sampling::{Plan, Schedule};
-use crate::{
-    Control, EngineError, GenerateSettings, Model, Phase, Picture, Step, StrengthRule, TorchGenerator, Upscaler,
-};
+use crate::{Control, EngineError, GenerateSettings, Model, Phase, Picture, Step, StrengthRule, Upscaler};
 
 /// One generation.
 pub(super) struct Job<'a> {
@@ -115,7 +113,9 @@ impl<'a> Job<'a> {
     /// What the masked part holds before it is drawn.
     fn fill(&self, latent: &mut Latent, open: &[f32]) {
         let noise = match self.settings.inpaint.as_ref().map(|inpaint| inpaint.fill) {
-            Some(InpaintFill::Noise) => TorchGenerator::new(self.settings.seed).normal(latent.size.elements()),
+            Some(InpaintFill::Noise) => {
+                self.settings.sampling.noise.source.generator(self.settings.seed).normal(latent.size.elements())
+            }
             Some(InpaintFill::Nothing) => vec![0.0; latent.size.elements()],
             _ => return,
         };

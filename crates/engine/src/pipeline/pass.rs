@@ -4,8 +4,9 @@ use super::guided::{Guided, Kept};
 use super::progress::Progress;
 use crate::checkpoint::UNetInputs;
 use crate::latent::{Latent, LatentSize};
-use crate::sampling::{Plan, sample};
-use crate::{Control, Controls, EngineError, GenerateSettings, Model, Phase, TorchGenerator};
+use crate::sampling::{ImageNoise, Plan, needs_negative, sample};
+use crate::vae::LATENT_CHANNELS;
+use crate::{Control, Controls, EngineError, GenerateSettings, Model, Phase};
 
 /// One walk from noise to latent.
 pub(super) struct Pass<'a> {
@@ -25,22 +26,19 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// The noise comes from torch's CPU generator: first the latent `[1, 4, height / 8, width / 8]`, then, for
-    /// ancestral samplers, that of each step from the same generator, as AUTOMATIC1111 does with "RNG: CPU" (and ComfyUI
-    /// did at first; it now draws the later noise from a second generator seeded with `seed + 1` when the latent is on
-    /// the CPU).
     pub(super) fn run(self, progress: &mut Progress<'_>) -> Result<Latent, EngineError> {
         let settings = self.settings;
         let size = LatentSize::of(settings.width, settings.height);
-        let mut generator = TorchGenerator::new(settings.seed);
-        let mut noise = generator.normal(size.elements());
+        let mut noises =
+            ImageNoise::new(&settings.sampling.noise, settings.seed, [LATENT_CHANNELS, size.height, size.width]);
+        let mut noise = noises.first();
         if let Some(image) = &settings.image {
             noise.iter_mut().for_each(|value| *value *= image.noise_multiplier);
         }
         let mut start = self.start.map(|latent| latent.values);
         let edits = self.model.info().inputs == UNetInputs::Edit;
         let mut prompts = vec![settings.prompt.as_str()];
-        if settings.cfg_scale > 1.0 || edits {
+        if needs_negative(&[1.0], settings.cfg_scale) || edits {
             prompts.push(&settings.negative_prompt);
         }
         if edits {
@@ -58,16 +56,17 @@ impl Pass<'_> {
             context,
             label: if labels.is_empty() { None } else { Some(Tensor::cat(&labels, 0)?) },
             cfg_scale: settings.cfg_scale,
+            cfg_rescale: settings.sampling.cfg_rescale,
             image_cfg_scale: settings.image.clone().unwrap_or_default().image_cfg_scale,
             size,
             beside: self.beside,
             controls: Controls::new(self.model, self.controls, settings.width, settings.height)?,
             kept: self.kept,
-            generator,
             phase: self.phase,
             progress,
         };
-        let mut values = sample(self.plan, self.plan.start(&noise, start.take().as_deref()), &mut guided)?;
+        let start = self.plan.start(&noise, start.take().as_deref());
+        let mut values = sample(self.plan, start, &mut noises, &mut guided)?;
         if let Some(kept) = &guided.kept {
             kept.put_back(&mut values);
         }

@@ -25,7 +25,7 @@ pub(super) fn dpmpp_2s_ancestral(walk: &mut Walk<'_>, mut x: Vec<f32>) -> Result
 }
 
 /// The exponential integrator's step from `sigma` to `next` towards `denoised`.
-fn exponential(x: &[f32], denoised: &[f32], sigma: f32, next: f32) -> Vec<f32> {
+pub(super) fn exponential(x: &[f32], denoised: &[f32], sigma: f32, next: f32) -> Vec<f32> {
     let ratio = next / sigma;
     sum([(ratio, x), (1.0 - ratio, denoised)])
 }

@@ -4,26 +4,40 @@
 //! them asking a [`Denoise`] at each. All latents in here are in the "variance exploding" form of Karras et al. 2022: a
 //! picture plus `sigma` times unit noise.
 
+mod brownian;
 mod dpm2;
 mod dpmpp_2m;
+mod dpmpp_2m_sde;
 mod dpmpp_2s;
+mod dpmpp_3m_sde;
+mod dpmpp_sde;
 mod euler;
+mod guidance;
 mod heun;
+mod image_noise;
 mod lcm;
 mod lms;
 mod plan;
+mod restart;
 mod schedule;
+mod seed_sequence;
 mod spacing;
+mod unipc;
 mod walk;
 
 use crate::{EngineError, Sampler};
-pub(crate) use plan::Plan;
-pub use plan::StrengthRule;
-pub(crate) use schedule::Schedule;
+pub use brownian::BrownianTree;
+pub use guidance::{guide, needs_negative};
+pub use image_noise::ImageNoise;
+pub use plan::{Plan, StrengthRule};
+pub use schedule::Schedule;
+
+use dpmpp_2m_sde::Correction;
+use unipc::Basis;
 use walk::Walk;
 
 /// What a sampler asks for at each step.
-pub(crate) trait Denoise {
+pub trait Denoise {
     /// What the model predicts, guided by the prompts, for `latent`, which is scaled to unit variance; `timestep` may
     /// have fractions.
     fn predict(&mut self, latent: &[f32], timestep: f32) -> Result<Vec<f32>, EngineError>;
@@ -34,20 +48,22 @@ pub(crate) trait Denoise {
     /// Called after each prediction with the picture that the model sees in the latent.
     fn after(&mut self, _denoised: &mut [f32], _sigma: f32) {}
 
-    /// Fresh unit noise of the latent's size.
-    fn fresh_noise(&mut self) -> Vec<f32>;
-
     /// Reports step `index` (from 0) of `steps` with the picture as the model sees it now; an error ends the sampling.
     fn report(&mut self, index: usize, steps: usize, denoised: &[f32]) -> Result<(), EngineError>;
 }
 
-/// Walks down the levels of `plan` from the latent `start` ([`Plan::start`] makes one) and returns the latent at their
-/// end.
+/// Walks down the levels of `plan` from the latent `start` ([`Plan::start`] makes one of [`ImageNoise::first`]) and
+/// returns the latent at their end.
 ///
 /// # Errors
 /// [`EngineError::NotANumber`] when the latent breaks down, and whatever the model reports.
-pub(crate) fn sample(plan: &Plan, start: Vec<f32>, model: &mut dyn Denoise) -> Result<Vec<f32>, EngineError> {
-    let mut walk = Walk::new(plan, model);
+pub fn sample(
+    plan: &Plan<'_>,
+    start: Vec<f32>,
+    noise: &mut ImageNoise,
+    model: &mut dyn Denoise,
+) -> Result<Vec<f32>, EngineError> {
+    let mut walk = Walk::new(plan, noise, model);
     let eta = plan.options().eta;
     let latent = match plan.sampler() {
         Sampler::Euler => euler::euler(&mut walk, start),
@@ -60,6 +76,13 @@ pub(crate) fn sample(plan: &Plan, start: Vec<f32>, model: &mut dyn Denoise) -> R
         Sampler::Dpm2A => dpm2::dpm2_ancestral(&mut walk, start),
         Sampler::DpmPp2sA => dpmpp_2s::dpmpp_2s_ancestral(&mut walk, start),
         Sampler::DpmPp2m => dpmpp_2m::dpmpp_2m(&mut walk, start),
+        Sampler::DpmPpSde => dpmpp_sde::dpmpp_sde(&mut walk, start),
+        Sampler::DpmPp2mSde => dpmpp_2m_sde::dpmpp_2m_sde(&mut walk, start, Correction::Midpoint),
+        Sampler::DpmPp2mSdeHeun => dpmpp_2m_sde::dpmpp_2m_sde(&mut walk, start, Correction::Heun),
+        Sampler::DpmPp3mSde => dpmpp_3m_sde::dpmpp_3m_sde(&mut walk, start),
+        Sampler::UniPc => unipc::unipc(&mut walk, start, Basis::Bh1),
+        Sampler::UniPcBh2 => unipc::unipc(&mut walk, start, Basis::Bh2),
+        Sampler::Restart => restart::restart(&mut walk, start),
         Sampler::Lms => lms::lms(&mut walk, start),
         Sampler::Lcm => lcm::lcm(&mut walk, start),
     }?;

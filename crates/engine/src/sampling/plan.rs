@@ -4,7 +4,7 @@ use super::{Schedule, spacing};
 use crate::{Prediction, Sampler, SamplingSettings, Scheduler};
 
 /// The noise levels that one generation goes through, and what belongs to them.
-pub(crate) struct Plan<'a> {
+pub struct Plan<'a> {
     schedule: &'a Schedule,
     sampler: Sampler,
     options: &'a SamplingSettings,
@@ -12,6 +12,8 @@ pub(crate) struct Plan<'a> {
     sigmas: Vec<f32>,
     /// The timesteps of `sigmas` where they are not simply the schedule's.
     timesteps: Option<Vec<f32>>,
+    /// The smallest level above 0 and the largest of all steps, also of those left out.
+    range: (f32, f32),
     /// Whether latents begin and end scaled to unit variance, as samplers have it that count in timesteps.
     unit_variance: bool,
 }
@@ -33,14 +35,26 @@ pub enum StrengthRule {
 
 impl<'a> Plan<'a> {
     /// Levels from noise alone. Some schedulers give another number of steps than was asked for.
-    pub(crate) fn new(schedule: &'a Schedule, sampler: Sampler, options: &'a SamplingSettings, steps: usize) -> Self {
+    pub fn new(schedule: &'a Schedule, sampler: Sampler, options: &'a SamplingSettings, steps: usize) -> Self {
         let scheduler = match options.scheduler {
             Scheduler::Automatic => sampler.automatic(),
             other => other,
         };
-        let mut plan = Self { schedule, sampler, options, sigmas: Vec::new(), timesteps: None, unit_variance: false };
+        let mut plan = Self {
+            schedule,
+            sampler,
+            options,
+            sigmas: Vec::new(),
+            timesteps: None,
+            range: (0.0, 0.0),
+            unit_variance: false,
+        };
         match (scheduler, sampler) {
             (Scheduler::Automatic, Sampler::Lcm) => (plan.sigmas, plan.timesteps) = lcm(schedule, steps),
+            (Scheduler::Automatic, Sampler::UniPc | Sampler::UniPcBh2) => {
+                (plan.sigmas, plan.timesteps) = unipc(schedule, steps);
+                plan.unit_variance = true;
+            }
             (Scheduler::Automatic, _) => {
                 plan.sigmas = ddim(schedule, steps);
                 plan.unit_variance = true;
@@ -51,14 +65,18 @@ impl<'a> Plan<'a> {
                 if discard && plan.sigmas.len() > 2 {
                     plan.sigmas.remove(plan.sigmas.len() - 2);
                 }
+                if let (Sampler::UniPc | Sampler::UniPcBh2, Some(last)) = (sampler, plan.sigmas.last_mut()) {
+                    *last = last.max(0.001); // it divides by the last level, as ComfyUI has it
+                }
             }
         }
+        plan.measure();
         plan
     }
 
     /// The last levels of a longer plan, for latents that hold a picture already. No steps for a strength of 0 unless
     /// the rule says otherwise.
-    pub(crate) fn with_strength(
+    pub fn with_strength(
         schedule: &'a Schedule,
         sampler: Sampler,
         options: &'a SamplingSettings,
@@ -95,9 +113,16 @@ impl<'a> Plan<'a> {
                 let longer = (steps as f64 / strength).min(most) as usize;
                 let mut plan = Self::new(schedule, sampler, options, longer);
                 plan.skip(plan.steps().saturating_sub(steps));
+                plan.measure();
                 plan
             }
         }
+    }
+
+    /// Notes the range of all levels.
+    fn measure(&mut self) {
+        let smallest = self.sigmas.iter().copied().filter(|sigma| *sigma > 0.0).fold(f32::INFINITY, f32::min);
+        self.range = (smallest, self.sigmas.first().copied().unwrap_or(smallest));
     }
 
     /// Leaves out the first `count` steps.
@@ -110,15 +135,16 @@ impl<'a> Plan<'a> {
     }
 
     /// Only the steps of `range`: what another model goes on from, the latent stays as noisy as it is then.
-    #[cfg(test)]
-    pub(crate) fn only(mut self, range: std::ops::Range<usize>) -> Self {
+    #[must_use]
+    pub fn only(mut self, range: std::ops::Range<usize>) -> Self {
         let end = range.end.min(self.steps());
         self.sigmas.truncate(end + 1);
         self.skip(range.start);
         self
     }
 
-    pub(crate) fn sampler(&self) -> Sampler {
+    /// What walks down the levels.
+    pub fn sampler(&self) -> Sampler {
         self.sampler
     }
 
@@ -130,18 +156,29 @@ impl<'a> Plan<'a> {
         self.schedule.prediction()
     }
 
+    /// The smallest level above 0 and the largest that this plan's noise goes over.
+    pub(super) fn range(&self) -> (f32, f32) {
+        self.range
+    }
+
+    /// UniPC's highest order: AUTOMATIC1111's, or ComfyUI's where the schedule is one that only it has.
+    pub(super) fn order(&self) -> usize {
+        let less = usize::from(!self.unit_variance);
+        self.steps().saturating_sub(less).clamp(1, 3)
+    }
+
     /// How many steps there are.
-    pub(crate) fn steps(&self) -> usize {
+    pub fn steps(&self) -> usize {
         self.sigmas.len().saturating_sub(1)
     }
 
     /// The noise level before each step, and that after the last.
-    pub(crate) fn sigmas(&self) -> &[f32] {
+    pub fn sigmas(&self) -> &[f32] {
         &self.sigmas
     }
 
     /// The latent to begin with: unit `noise` at the plan's first level, around `picture` if there is one.
-    pub(crate) fn start(&self, noise: &[f32], picture: Option<&[f32]>) -> Vec<f32> {
+    pub fn start(&self, noise: &[f32], picture: Option<&[f32]>) -> Vec<f32> {
         let sigma = self.sigmas.first().copied().unwrap_or(0.0);
         let largest = self.schedule.sigmas().last().copied().unwrap_or(sigma);
         let alone = self.unit_variance && picture.is_none();
@@ -177,7 +214,8 @@ impl<'a> Plan<'a> {
 
 /// Samplers that look so close to the last level that it must not be just above 0.
 fn needs_discard(sampler: Sampler) -> bool {
-    matches!(sampler, Sampler::Dpm2 | Sampler::Dpm2A)
+    use Sampler::{Dpm2, Dpm2A, DpmPp3mSde, UniPc, UniPcBh2};
+    matches!(sampler, Dpm2 | Dpm2A | DpmPp3mSde | UniPc | UniPcBh2)
 }
 
 /// DDIM's levels: timesteps `1, 1 + 1000 / steps, …` from the last, down to the level of timestep 0, as diffusers has
@@ -191,6 +229,23 @@ fn ddim(schedule: &Schedule, steps: usize) -> Vec<f32> {
         timesteps.insert(0, 0);
     }
     timesteps.iter().rev().map(|&timestep| schedule.sigmas()[timestep]).collect()
+}
+
+/// UniPC's levels as AUTOMATIC1111 has them: as many steps as DDIM has levels above that of timestep 0, evenly spread in
+/// time from 1 to 1/1000, between timesteps linear in the logarithm of the signal.
+fn unipc(schedule: &Schedule, steps: usize) -> (Vec<f32>, Option<Vec<f32>>) {
+    let distance = (Schedule::STEPS / steps.max(1)).max(1);
+    let count = Schedule::STEPS.div_ceil(distance);
+    let last = (Schedule::STEPS - 1) as f64;
+    let timesteps = (0..=count).map(|i| last - last * i as f64 / count as f64);
+    let logs: Vec<f64> = schedule.sigmas().iter().map(|&sigma| -0.5 * f64::from(sigma).powi(2).ln_1p()).collect();
+    let level = |timestep: f64| {
+        let (low, high) = (logs[timestep.floor() as usize], logs[timestep.ceil() as usize]);
+        let log = low + timestep.fract() * (high - low);
+        ((-2.0 * log).exp_m1().sqrt() as f32, timestep as f32)
+    };
+    let (sigmas, timesteps): (Vec<f32>, Vec<f32>) = timesteps.map(level).unzip();
+    (sigmas, Some(timesteps))
 }
 
 /// The levels of latent consistency models: 50 timesteps `19, 39, …` are all they know (as AUTOMATIC1111 has it).

@@ -3,7 +3,7 @@ use crate::Prediction;
 /// How much noise belongs to which of a model's 1000 timesteps, and what the model predicts there.
 ///
 /// Stable Diffusion 1.x, 2.x and XL share one table: betas from 0.00085 to 0.012, linear in their square roots.
-pub(crate) struct Schedule {
+pub struct Schedule {
     /// The noise level at each timestep, `sqrt((1 - signal) / signal)` with the part of the signal left, `alphas_cumprod`.
     sigmas: Vec<f32>,
     log_sigmas: Vec<f32>,
@@ -20,7 +20,7 @@ impl Schedule {
     /// Stable Diffusion's table; `zero_snr` rescales it so that nothing of the signal is left at the last timestep
     /// (Lin et al. 2024), for models trained that way. That level would be infinite; it is 4519, as in AUTOMATIC1111 and
     /// ComfyUI.
-    pub(crate) fn stable_diffusion(prediction: Prediction, zero_snr: bool) -> Self {
+    pub fn stable_diffusion(prediction: Prediction, zero_snr: bool) -> Self {
         let (first, last) = (0.00085_f64.sqrt(), 0.012_f64.sqrt());
         let mut product = 1.0;
         let mut signals: Vec<f64> = (0..Self::STEPS)
@@ -45,7 +45,8 @@ impl Schedule {
     }
 
     /// The same for Stable Diffusion XL, which differs only in its tuned levels.
-    pub(crate) fn xl(self) -> Self {
+    #[must_use]
+    pub fn xl(self) -> Self {
         Self { tuned: &Self::TUNED_XL, ..self }
     }
 
@@ -59,12 +60,12 @@ impl Schedule {
     }
 
     /// The noise level at each timestep.
-    pub(super) fn sigmas(&self) -> &[f32] {
+    pub fn sigmas(&self) -> &[f32] {
         &self.sigmas
     }
 
     /// The noise level at a fractional timestep, interpolated in its logarithm.
-    pub(super) fn sigma(&self, timestep: f64) -> f32 {
+    pub fn sigma(&self, timestep: f64) -> f32 {
         let timestep = timestep.clamp(0.0, (Self::STEPS - 1) as f64);
         let low = timestep.floor();
         let part = timestep - low;
@@ -74,7 +75,7 @@ impl Schedule {
     }
 
     /// The fractional timestep of a noise level: the inverse of the above, clamped to 0 to 999.
-    pub(super) fn timestep(&self, sigma: f32) -> f32 {
+    pub fn timestep(&self, sigma: f32) -> f32 {
         let log = f64::from(sigma).ln();
         let above = self.log_sigmas.partition_point(|&at| f64::from(at) <= log).clamp(1, Self::STEPS - 1);
         let (low, high) = (f64::from(self.log_sigmas[above - 1]), f64::from(self.log_sigmas[above]));

@@ -13,23 +13,21 @@ pub(super) fn sigmas(scheduler: Scheduler, schedule: &Schedule, options: &Sampli
     // a range the wrong way round has no levels in between
     let smallest = f64::from(options.sigma_min.unwrap_or(first)).min(0.999 * largest);
     let timestep = |sigma: f64| f64::from(schedule.timestep(sigma as f32));
-    // from 0 at the first level to 1 at the last; a single one is the first
-    let ramp = |count: usize| (0..count).map(move |i| if count == 1 { 0.0 } else { i as f64 / (count - 1) as f64 });
-    let between = |from: f64, to: f64, at: f64| from + at * (to - from);
     let mut levels: Vec<f32> = match scheduler {
         Scheduler::Automatic | Scheduler::Normal => {
             let (from, to) = (timestep(largest), timestep(smallest));
             ramp(steps).map(|at| schedule.sigma(between(from, to, at))).collect()
         }
-        Scheduler::Karras => {
-            let rho = f64::from(options.rho.unwrap_or(7.0));
-            let (from, to) = (largest.powf(1.0 / rho), smallest.powf(1.0 / rho));
-            ramp(steps).map(|at| between(from, to, at).powf(rho) as f32).collect()
-        }
+        Scheduler::Karras => karras(largest, smallest, options.rho.unwrap_or(7.0).into(), steps),
         Scheduler::Exponential | Scheduler::Polyexponential => {
             let polynomial = scheduler == Scheduler::Polyexponential;
             let rho = if polynomial { f64::from(options.rho.unwrap_or(1.0)) } else { 1.0 };
-            ramp(steps).map(|at| between(smallest.ln(), largest.ln(), (1.0 - at).powf(rho)).exp() as f32).collect()
+            if rho == 1.0 {
+                let logs = linspace(largest.ln() as f32, smallest.ln() as f32, steps);
+                logs.map(|log| f64::from(log).exp() as f32).collect()
+            } else {
+                ramp(steps).map(|at| between(smallest.ln(), largest.ln(), (1.0 - at).powf(rho)).exp() as f32).collect()
+            }
         }
         Scheduler::SgmUniform => {
             let (from, to) = (timestep(largest), timestep(smallest));
@@ -66,13 +64,38 @@ pub(super) fn sigmas(scheduler: Scheduler, schedule: &Schedule, options: &Sampli
             ramp(steps).map(level).collect()
         }
         Scheduler::KlOptimal => {
-            let (from, to) = (largest.atan(), smallest.atan());
-            (0..steps).map(|i| between(from, to, i as f64 / steps as f64).tan() as f32).collect()
+            let (from, to) = (largest.atan() as f32, smallest.atan() as f32);
+            let shares = (0..steps).map(|i| i as f32 / steps as f32);
+            shares.map(|share| f64::from(share * to + (1.0 - share) * from).tan() as f32).collect()
         }
     };
     levels.push(if scheduler == Scheduler::KlOptimal { smallest as f32 } else { 0.0 });
     levels.dedup();
     levels
+}
+
+/// `steps` levels of Karras et al. 2022, equation 5, without the 0 at their end.
+pub(super) fn karras(largest: f64, smallest: f64, rho: f64, steps: usize) -> Vec<f32> {
+    let (from, to) = (largest.powf(1.0 / rho), smallest.powf(1.0 / rho));
+    let roots = linspace(0.0, 1.0, steps).map(|at| at * (to - from) as f32 + from as f32);
+    roots.map(|root| f64::from(root).powf(rho) as f32).collect()
+}
+
+/// `torch.linspace` in float32: the noise of SDE samplers belongs to levels with exactly its rounding.
+fn linspace(from: f32, to: f32, count: usize) -> impl Iterator<Item = f32> {
+    let step = if count > 1 { (to - from) / (count - 1) as f32 } else { 0.0 };
+    (0..count).map(move |i| {
+        if i < count / 2 || count == 1 { from + step * i as f32 } else { to - step * (count - 1 - i) as f32 }
+    })
+}
+
+/// From 0 at the first level to 1 at the last; a single one is the first.
+fn ramp(count: usize) -> impl Iterator<Item = f64> {
+    (0..count).map(move |i| if count == 1 { 0.0 } else { i as f64 / (count - 1) as f64 })
+}
+
+fn between(from: f64, to: f64, at: f64) -> f64 {
+    from + at * (to - from)
 }
 
 /// The beta distribution with both parameters 0.6.
