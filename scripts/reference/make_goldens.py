@@ -20,6 +20,7 @@ import lora
 import models
 import noise as noises
 import prompt_goldens
+import prompt_states
 import pictures
 import pipelines
 import sampling
@@ -71,7 +72,15 @@ def token_ids():
 def prompts():
     with tempfile.TemporaryDirectory() as folder:
         tokens.clip(pathlib.Path(folder))
-        prompt_goldens.write(GOLDEN / "prompts.json", tokens.words(pathlib.Path(folder)), 49406, 49407, 267)
+        words = tokens.words(pathlib.Path(folder))
+    prompt_goldens.write(GOLDEN / "prompts.json", words, 49406, 49407, 267)
+    unet, vae, clip = models.tiny()
+    models.fill_procedurally(unet, vae, clip)
+    small, big = models.text_encoder(49408, 64, 3), families.open_clip(128, 4)
+    families.filled_clip(small, "conditioner.embedders.0.transformer.")
+    families.filled_open_clip(big, "conditioner.embedders.1.model.")
+    write("prompt_states", prompt_states.goldens(clip, small, big, words))
+    prompt_states.write_cases(GOLDEN / "prompt_states.json")
 
 
 def spark():

@@ -76,6 +76,7 @@ PROMPTS = [
     "(easy negative:1.2), bad-hands, (easy:0.7)",
     f"{WORDS}, easy negative, b",
     f"{WORDS}, easy, pear pear pear",
+    f"{WORDS}, pear easy pear pear",
     "full, a, long one, b, long one",
     "embedding:easy (embedding:bad-hands:1.2), embedding:easy, x",
     "a embedding:none, b embedding:easy<c xembedding:easy",

@@ -45,6 +45,7 @@ impl Conditioning {
 }
 
 /// What the text encoders make of one chunk.
+#[derive(Default)]
 pub(crate) struct EncodedChunk {
     /// `[77, width]` for each text encoder.
     pub(crate) hidden: Vec<Vec<f32>>,
@@ -70,11 +71,6 @@ impl EncodedPrompt {
         let parts: Vec<(f32, Conditioning)> = self.parts.iter().filter_map(of).collect();
         let length = parts.iter().map(|(_, part)| part.length()).max().unwrap_or(0);
         parts.into_iter().map(|(weight, part)| Ok((weight, part.lengthened(length)?))).collect()
-    }
-
-    /// Whether there is one part, of weight 1: with a CFG scale of 1 the negative prompt does not count then.
-    pub(crate) fn is_plain(&self) -> bool {
-        matches!(self.parts.as_slice(), [EncodedPart { read: ReadPart { weight: 1.0, .. }, .. }])
     }
 }
 

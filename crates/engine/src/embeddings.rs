@@ -51,14 +51,17 @@ impl<'a> Embeddings<'a> {
         Ok(None)
     }
 
-    /// The embedding that is called by its name, or `None` where there is none that fits: ComfyUI's way.
+    /// The embedding that is called by its name, or `None` where there is none that fits (which is told): ComfyUI's way.
     ///
     /// # Errors
     /// As [`Embeddings::at_start`].
     pub(crate) fn called(&self, name: &str) -> Result<Option<Arc<Embedding>>, EngineError> {
         match self.shelf.find(name) {
             Ok(path) => self.read(name, path),
-            Err(_) => Ok(None),
+            Err(_) => {
+                self.tell(PromptNotice::UnknownEmbedding { name: name.to_owned() });
+                Ok(None)
+            }
         }
     }
 
@@ -71,8 +74,8 @@ impl<'a> Embeddings<'a> {
     }
 
     /// What there is to tell.
-    pub(crate) fn into_notices(self) -> Vec<PromptNotice> {
-        self.notices.into_inner()
+    pub(crate) fn notices(&self) -> Vec<PromptNotice> {
+        self.notices.borrow().clone()
     }
 
     fn read(&self, name: &str, path: &Path) -> Result<Option<Arc<Embedding>>, EngineError> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     EngineError, HiresSettings, ImageSettings, InpaintSettings, ModelInfo, RefinerSettings, Sampler, SamplingSettings,
-    Scheduler,
+    Scheduler, TextSettings,
 };
 
 /// Everything that decides a picture besides the model.
@@ -30,6 +30,9 @@ pub struct GenerateSettings {
     /// How it goes about its work.
     #[serde(default)]
     pub sampling: SamplingSettings,
+    /// How the prompts become what the model is conditioned on.
+    #[serde(default)]
+    pub text: TextSettings,
     /// Starts from a picture.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageSettings>,
@@ -107,6 +110,7 @@ impl GenerateSettings {
             }
         }
         self.sampling.check()?;
+        self.text.check()?;
         self.image.as_ref().map_or(Ok(()), ImageSettings::check)?;
         self.inpaint.as_ref().map_or(Ok(()), InpaintSettings::check)?;
         self.refiner.as_ref().map_or(Ok(()), RefinerSettings::check)?;
@@ -136,6 +140,7 @@ impl Default for GenerateSettings {
             seed: 0,
             sampler: Sampler::Euler,
             sampling: SamplingSettings::default(),
+            text: TextSettings::default(),
             image: None,
             inpaint: None,
             hires: None,

@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 
 use candle_core::{Device, Tensor};
 
@@ -10,7 +10,7 @@ use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::{UNet, label, label_width};
 use crate::vae::{LATENT_CHANNELS, Tiling, Vae};
-use crate::{Controls, EngineError, ModelInfo, OpenOptions, Picture, Taesd};
+use crate::{Controls, EngineError, ModelInfo, OpenOptions, Picture, Shelf, Taesd};
 
 /// A loaded Stable Diffusion model: 1.x, 2.x, XL or XL's refiner. It can be shared between threads; each generation
 /// uses all of rayon's.
@@ -22,8 +22,9 @@ pub struct Model {
     weights: Weights,
     info: ModelInfo,
     family: Family,
-    tokenizer: Tokenizer,
-    text_encoders: Vec<TextEncoder>,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) text_encoders: Vec<TextEncoder>,
+    pub(crate) embeddings: RwLock<Shelf>,
     unet: UNet,
     vae: Vae,
     vae_file: String,
@@ -90,6 +91,7 @@ impl Model {
         }
         Ok(Self {
             family,
+            embeddings: RwLock::new(Shelf::new("embedding")),
             tokenizer: Tokenizer::for_vocabulary(vocabulary, weights.file())?,
             vae_file: options.vae.as_ref().map_or(weights.file().to_owned(), |vae| vae.display().to_string()),
             vae: Vae::load(&stage, family.latent_scale())?,

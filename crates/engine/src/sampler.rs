@@ -69,6 +69,15 @@ impl Sampler {
         Self::Ddpm,
     ];
 
+    /// How often the model is asked in a step; prompts' schedules count these calls.
+    pub(crate) fn calls_per_step(self) -> usize {
+        match self {
+            Self::Heun | Self::Dpm2 | Self::Dpm2A | Self::DpmPp2sA | Self::DpmPpSde | Self::Restart => 2,
+            Self::Euler | Self::EulerA | Self::DpmPp2m | Self::DpmPp2mSde | Self::DpmPp2mSdeHeun => 1,
+            Self::DpmPp3mSde | Self::Lms | Self::Ddim | Self::UniPc | Self::UniPcBh2 | Self::Ddpm | Self::Lcm => 1,
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Euler => "Euler",

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -79,6 +80,17 @@ impl fmt::Display for Emphasis {
     }
 }
 
+impl FromStr for Emphasis {
+    type Err = EngineError;
+
+    fn from_str(name: &str) -> Result<Self, EngineError> {
+        let found = Self::ALL.into_iter().find(|emphasis| emphasis.to_string() == name);
+        let expected = || Self::ALL.map(|emphasis| format!("`{emphasis}`")).join(", ");
+        let refused = || EngineError::Setting { setting: "emphasis", found: name.to_owned(), expected: expected() };
+        found.ok_or_else(refused)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +99,7 @@ mod tests {
     fn names_in_json_are_those_that_people_see() {
         for emphasis in Emphasis::ALL {
             assert_eq!(serde_json::to_string(&emphasis).expect("json"), format!("\"{emphasis}\""));
+            assert_eq!(emphasis.to_string().parse::<Emphasis>().expect("a name"), emphasis);
         }
         assert_eq!(serde_json::from_str::<TextSettings>("{}").expect("defaults"), TextSettings::default());
     }

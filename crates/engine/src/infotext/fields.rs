@@ -6,8 +6,8 @@ use super::field::{Field, number, put, set, set_number, size, text, unless};
 use super::{Recipe, UsedFile};
 use crate::image_ops::{Extension, ResizeMode};
 use crate::{
-    HiresSettings, ImageSettings, InpaintFill, InpaintSettings, RefinerSettings, Sampler, SamplingSettings, Scheduler,
-    UpscalerName,
+    Emphasis, HiresSettings, ImageSettings, InpaintFill, InpaintSettings, RefinerSettings, Sampler, SamplingSettings,
+    Scheduler, UpscalerName,
 };
 
 /// All of them. A field that makes another one more precise comes after it.
@@ -127,6 +127,11 @@ const FIRST: &[Field] = &[
         |recipe, value| put(&mut recipe.settings.sampling.noise.resized_from, Some(size(value)?)),
     ),
     Field::new(
+        "Clip skip",
+        |recipe| unless(&recipe.settings.text.clip_skip, &1),
+        |recipe, value| set(&mut recipe.settings.text.clip_skip, value),
+    ),
+    Field::new(
         "ENSD",
         |recipe| unless(&recipe.settings.sampling.noise.seed_delta, &0),
         |recipe, value| put(&mut recipe.settings.sampling.noise.seed_delta, value.parse().ok()?),
@@ -226,6 +231,16 @@ const PICTURES: &[Field] = &[
 ];
 
 const FILES: &[Field] = &[
+    Field::new(
+        "Emphasis",
+        |recipe| unless(&recipe.settings.text.emphasis, &Emphasis::Original),
+        |recipe, value| put(&mut recipe.settings.text.emphasis, value.parse().ok()?),
+    ),
+    Field::new(
+        "Pad conds",
+        |recipe| flag(recipe.settings.text.pad_conds),
+        |recipe, value| set_flag(&mut recipe.settings.text.pad_conds, value),
+    ),
     Field::new(
         "Lora hashes",
         |recipe| UsedFile::to_list(&recipe.files.loras),

@@ -84,8 +84,8 @@ mod tests {
     use super::*;
     use crate::image_ops::{Extension, ResizeMode};
     use crate::{
-        HiresSettings, ImageSettings, InpaintFill, InpaintSettings, RefinerSettings, Sampler, SamplingSettings,
-        Scheduler, UpscalerName, UsedFile,
+        Emphasis, HiresSettings, ImageSettings, InpaintFill, InpaintSettings, RefinerSettings, Sampler,
+        SamplingSettings, Scheduler, TextSettings, UpscalerName, UsedFile,
     };
     use proptest::prelude::*;
 
@@ -150,6 +150,11 @@ mod tests {
         assert_eq!(fooocus.files.refiner, Some(UsedFile::new("sd_xl_refiner", "7440042bbd")));
         assert_eq!((fooocus.files.vae, fooocus.program.as_str()), (None, "Fooocus v2.5.5"));
         assert!(fooocus.other.contains(&("ADM Guidance".to_owned(), "(1.5, 0.8, 0.3)".to_owned())));
+        let deep =
+            understood("a\nSteps: 30, Sampler: Euler a, Clip skip: 2, RNG: CPU, Emphasis: No norm, Pad conds: True");
+        assert_eq!(deep.settings.text, TextSettings { clip_skip: 2, emphasis: Emphasis::NoNorm, pad_conds: true });
+        let written = deep.infotext().to_string();
+        assert!(written.contains("Clip skip: 2, RNG: CPU, Emphasis: No norm, Pad conds: True"), "{written}");
         let odd = understood(
             "a\nSteps: many, Sampler: Magic, Seed: -1, Size: 0x0x0, CFG scale: NaN, ADetailer model: face_yolov8n.pt",
         );

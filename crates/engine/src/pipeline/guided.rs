@@ -1,19 +1,16 @@
 use candle_core::{Device, Tensor};
 
 use super::progress::Progress;
+use crate::guidance::Guidance;
 use crate::latent::{Latent, LatentSize};
-use crate::sampling::{Denoise, guide};
+use crate::sampling::Denoise;
 use crate::vae::LATENT_CHANNELS;
 use crate::{Controls, EngineError, Model, Phase};
 
 /// A model guided by prompts: what the sampler asks, answered.
 pub(super) struct Guided<'a, 'b> {
     pub(super) model: &'a Model,
-    pub(super) context: Tensor,
-    pub(super) label: Option<Tensor>,
-    pub(super) cfg_scale: f32,
-    pub(super) cfg_rescale: f32,
-    pub(super) image_cfg_scale: f32,
+    pub(super) guidance: Guidance,
     pub(super) size: LatentSize,
     pub(super) beside: Vec<f32>,
     pub(super) controls: Controls<'a>,
@@ -24,28 +21,19 @@ pub(super) struct Guided<'a, 'b> {
 
 impl Denoise for Guided<'_, '_> {
     fn predict(&mut self, latent: &[f32], timestep: f32) -> Result<Vec<f32>, EngineError> {
-        let batch = self.context.dims()[0];
-        let mut seen = Vec::new();
-        for row in 0..batch {
-            seen.extend_from_slice(latent);
-            let blind = row == 2;
-            seen.extend(self.beside.iter().map(|value| if blind { 0.0 } else { *value }));
-        }
-        let channels = seen.len() / batch / self.size.positions();
-        let shape = (batch, channels, self.size.height, self.size.width);
-        let latents = Tensor::from_vec(seen, shape, &Device::Cpu)?;
-        let (context, label) = (&self.context, self.label.as_ref());
-        let found = self.model.predict_noise_controlled(&latents, timestep, context, label, &self.controls)?;
-        let found = found.flatten_all()?.to_vec1::<f32>()?;
-        let (scale, of_image) = (self.cfg_scale, self.image_cfg_scale);
-        Ok(match found.chunks_exact(latent.len()).collect::<Vec<_>>().as_slice() {
-            [with, without] => guide(&[(1.0, with)], Some(without), scale, self.cfg_rescale),
-            [with, without, blind] => {
-                let together = with.iter().zip(*without).zip(*blind);
-                let mix = |((with, without), blind)| blind + scale * (with - without) + of_image * (without - blind);
-                together.map(mix).collect()
+        let (model, size, beside, controls) = (self.model, self.size, &self.beside, &self.controls);
+        self.guidance.predict(&mut |asked| {
+            let mut seen = Vec::new();
+            for blind in asked.blind() {
+                seen.extend_from_slice(latent);
+                seen.extend(beside.iter().map(|value| if blind { 0.0 } else { *value }));
             }
-            _ => found,
+            let channels = seen.len() / asked.count().max(1) / size.positions();
+            let latents = Tensor::from_vec(seen, (asked.count(), channels, size.height, size.width), &Device::Cpu)?;
+            let label = asked.label(model, size.width as u32 * 8, size.height as u32 * 8)?;
+            let (context, label) = (asked.context()?, label.as_ref());
+            let found = model.predict_noise_controlled(&latents, timestep, &context, label, controls)?;
+            Ok(found.flatten_all()?.to_vec1()?)
         })
     }
 

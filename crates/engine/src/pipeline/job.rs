@@ -8,6 +8,7 @@ use super::{HiresSettings, InpaintFill, Inputs, UpscalerName};
 use crate::checkpoint::UNetInputs;
 use crate::image_ops::{Filter, LatentUpscale, Mask, interpolate};
 use crate::latent::{Latent, LatentSize};
+use crate::prompt::PromptSteps;
 use crate::sampling::{Plan, Schedule};
 use crate::{Control, EngineError, GenerateSettings, Model, Phase, Picture, Step, StrengthRule, Upscaler};
 
@@ -76,8 +77,9 @@ impl<'a> Job<'a> {
             start = Some(latent);
         }
         let beside = self.beside(size)?;
-        let (settings, controls) = (self.settings, self.controls);
-        Pass { model: self.model, phase: Phase::Draw, settings, plan, start, kept, beside, controls }.run(progress)
+        let (model, settings, controls) = (self.model, self.settings, self.controls);
+        let prompt_steps = PromptSteps::first_pass(calls(settings));
+        Pass { model, phase: Phase::Draw, settings, plan, prompt_steps, start, kept, beside, controls }.run(progress)
     }
 
     /// The further channels of models that look at a picture while they draw, for a latent of `size`.
@@ -144,8 +146,9 @@ impl<'a> Job<'a> {
         };
         let start = Some(enlarged.cut(target.cut.0 as usize, target.cut.1 as usize));
         let beside = self.beside(LatentSize::of(settings.width, settings.height))?;
-        let (phase, controls) = (Phase::Refine, self.controls);
-        Pass { model: self.model, phase, settings, plan, start, kept: None, beside, controls }.run(progress)
+        let prompt_steps = PromptSteps::second_pass(calls(self.settings), calls(settings));
+        let (model, phase, kept, controls) = (self.model, Phase::Refine, None, self.controls);
+        Pass { model, phase, settings, plan, prompt_steps, start, kept, beside, controls }.run(progress)
     }
 
     fn enlarged(
@@ -187,6 +190,12 @@ impl<'a> Job<'a> {
             None => drawn,
         }
     }
+}
+
+/// How often the model is asked in a whole pass. Schedules count so with a strength too: AUTOMATIC1111 starts at the
+/// first call there, and never comes to the last.
+fn calls(settings: &GenerateSettings) -> usize {
+    settings.steps as usize * settings.sampler.calls_per_step()
 }
 
 /// The steps of a pass; with a strength only the last of them.

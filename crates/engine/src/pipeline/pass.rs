@@ -1,10 +1,8 @@
-use candle_core::Tensor;
-
 use super::guided::{Guided, Kept};
 use super::progress::Progress;
-use crate::checkpoint::UNetInputs;
 use crate::latent::{Latent, LatentSize};
-use crate::sampling::{ImageNoise, Plan, needs_negative, sample};
+use crate::prompt::PromptSteps;
+use crate::sampling::{ImageNoise, Plan, sample};
 use crate::vae::LATENT_CHANNELS;
 use crate::{Control, Controls, EngineError, GenerateSettings, Model, Phase};
 
@@ -15,6 +13,8 @@ pub(super) struct Pass<'a> {
     /// Prompts, seed, CFG scale and size count here.
     pub(super) settings: &'a GenerateSettings,
     pub(super) plan: &'a Plan<'a>,
+    /// What the prompts' schedules count.
+    pub(super) prompt_steps: PromptSteps,
     /// The picture to start from.
     pub(super) start: Option<Latent>,
     /// What of it must stay.
@@ -36,28 +36,10 @@ impl Pass<'_> {
             noise.iter_mut().for_each(|value| *value *= image.noise_multiplier);
         }
         let mut start = self.start.map(|latent| latent.values);
-        let edits = self.model.info().inputs == UNetInputs::Edit;
-        let mut prompts = vec![settings.prompt.as_str()];
-        if needs_negative(&[1.0], settings.cfg_scale) || edits {
-            prompts.push(&settings.negative_prompt);
-        }
-        if edits {
-            prompts.push(&settings.negative_prompt); // without the picture
-        }
-        let (context, pooled) = self.model.encode(&prompts, 1)?;
-        let mut labels = Vec::new();
-        for (i, negative) in [false, true, true].into_iter().take(prompts.len()).enumerate() {
-            let pooled = pooled.as_ref().map(|pooled| pooled.narrow(0, i, 1)).transpose()?;
-            let sizes = self.model.sizes(settings.width, settings.height, negative);
-            labels.extend(self.model.label(pooled.as_ref(), &sizes)?);
-        }
+        let guidance = self.model.guidance(settings, self.prompt_steps, 0)?;
         let mut guided = Guided {
             model: self.model,
-            context,
-            label: if labels.is_empty() { None } else { Some(Tensor::cat(&labels, 0)?) },
-            cfg_scale: settings.cfg_scale,
-            cfg_rescale: settings.sampling.cfg_rescale,
-            image_cfg_scale: settings.image.clone().unwrap_or_default().image_cfg_scale,
+            guidance,
             size,
             beside: self.beside,
             controls: Controls::new(self.model, self.controls, settings.width, settings.height)?,

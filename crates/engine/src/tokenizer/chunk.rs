@@ -42,12 +42,9 @@ impl Chunk {
         Self::new(tokenizer, &[], Vec::new())
     }
 
-    /// 77 ids, for a text encoder that pads with `padding` behind the first end token. Where a vector stands, there is
-    /// the id 0.
-    pub(crate) fn ids(&self, end: u32, padding: u32) -> Vec<u32> {
-        let mut ids = self.ids.clone();
-        ids.iter_mut().skip_while(|id| **id != end).skip(1).for_each(|id| *id = padding);
-        ids
+    /// 77 ids; 0 where a vector stands.
+    pub(crate) fn ids(&self) -> &[u32] {
+        &self.ids
     }
 
     /// 77 weights.

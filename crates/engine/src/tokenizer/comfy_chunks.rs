@@ -4,7 +4,7 @@ use super::{Chunk, Tokenizer, Vectors, WORDS};
 use crate::EngineError;
 use crate::embedding::Embedding;
 use crate::embeddings::Embeddings;
-use crate::prompt::{Piece, PromptNotice};
+use crate::prompt::Piece;
 
 /// A piece or an embedding of fewer tokens than this is never cut in two.
 const WHOLE: usize = 8;
@@ -62,11 +62,7 @@ fn called(call: &str, embeddings: &Embeddings<'_>) -> Result<(Option<Arc<Embeddi
     let (name, tail) = name.split_at(name.find(['<', '[']).unwrap_or(name.len()));
     let bare = name.trim_matches(',');
     let commas = &name[name.trim_end_matches(',').len()..];
-    let embedding = embeddings.called(bare)?;
-    if embedding.is_none() {
-        embeddings.tell(PromptNotice::UnknownEmbedding { name: bare.to_owned() });
-    }
-    Ok((embedding, format!("{commas} {tail} {rest}")))
+    Ok((embeddings.called(bare)?, format!("{commas} {tail} {rest}")))
 }
 
 struct Cutter<'a> {

@@ -11,6 +11,7 @@ mod noise;
 mod pictures;
 mod pipelines;
 mod procedural;
+mod prompt_states;
 mod prompts;
 mod random;
 mod samplers;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::golden_path;
 
 /// The rows of `prompts.json`, each with its prompt.
-fn rows() -> Vec<(String, Value)> {
+pub(crate) fn rows() -> Vec<(String, Value)> {
     let text = fs_err::read_to_string(golden_path("prompts.json")).expect("prompts");
     let rows: Vec<Value> = serde_json::from_str(&text).expect("rows");
     assert!(rows.len() >= 60);

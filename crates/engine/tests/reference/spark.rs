@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use candle_core::{Device, Tensor};
 use engine::{EngineError, GenerateSettings, Model, Sampler};
 
-use crate::support::{Golden, assert_close};
+use crate::support::{Golden, assert_close, values};
 
 pub(crate) fn path() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/spark/spark.safetensors")
@@ -59,6 +59,54 @@ fn unet_equals_diffusers() {
     // a batch of two, and sides that are no multiple of the network's
     let found = MODEL.predict_noise(GOLDEN.get("wide"), 250.0, context, None).expect("noise");
     assert_close("spark unet.wide", &found, GOLDEN.get("unet.wide"), 1e-5);
+}
+
+#[test]
+fn prompts_are_scheduled_weighted_and_added_up() {
+    let latent = |prompt: &str, cfg_scale: f32, sampler: Sampler| {
+        let settings = GenerateSettings { prompt: prompt.to_owned(), cfg_scale, ..settings(sampler) };
+        MODEL.latent(&settings).expect("a latent")
+    };
+    let bits = |tensor: &Tensor| values(tensor).into_iter().map(f32::to_bits).collect::<Vec<_>>();
+    let (apple, banana) = (latent("a red apple", 5.0, Sampler::Euler), latent("a banana", 5.0, Sampler::Euler));
+    for (prompt, expected) in [
+        ("a [banana:red apple:0]", &apple),
+        ("[a red apple|a red apple]", &apple),
+        ("a (red:1) apple", &apple),
+        ("[a banana::8]", &banana),
+        ("a banana <lora:none:1>", &banana),
+    ] {
+        assert_eq!(bits(&latent(prompt, 5.0, Sampler::Euler)), bits(expected), "{prompt}");
+    }
+    assert_eq!(bits(&latent("a red apple:2", 5.0, Sampler::Euler)), bits(&latent("a red apple", 10.0, Sampler::Euler)));
+    let halves = latent("a red apple:0.5 AND a red apple:0.5", 5.0, Sampler::Euler);
+    assert_close("prompt AND of two halves", &halves, &apple, 1e-4);
+    assert_close("prompt AND of nothing", &latent("a red apple AND a banana:0", 5.0, Sampler::Euler), &apple, 1e-4);
+    // with a scale of 1 a weight of 1 needs no negative prompt, any other does
+    let settings =
+        GenerateSettings { negative_prompt: "a banana".to_owned(), cfg_scale: 1.0, ..settings(Sampler::Euler) };
+    let plain = MODEL.latent(&settings).expect("a latent");
+    let nothing = MODEL.latent(&GenerateSettings { prompt: "a red apple:0".to_owned(), ..settings.clone() });
+    let only_negative = MODEL.latent(&GenerateSettings { prompt: "a banana".to_owned(), ..settings });
+    assert_close("prompt of weight 0", &nothing.expect("a latent"), &only_negative.expect("a latent"), 1e-4);
+    assert_ne!(bits(&plain), bits(&apple));
+    // two looks a step: half of the schedule is half of the steps
+    let heun = |prompt| bits(&latent(prompt, 5.0, Sampler::Heun));
+    assert_eq!(heun("[a banana:a red apple:16]"), heun("a banana"));
+    assert_ne!(heun("[a banana:a red apple:0.5]"), heun("a banana"));
+    assert_ne!(heun("[a banana:a red apple:0.5]"), heun("a red apple"));
+}
+
+#[test]
+fn prompts_longer_than_a_chunk_are_read_to_their_end() {
+    let words = "apple ".repeat(80);
+    let latent = |prompt: String, negative_prompt: String| {
+        let settings = GenerateSettings { prompt, negative_prompt, steps: 2, ..settings(Sampler::Euler) };
+        values(&MODEL.latent(&settings).expect("a latent"))
+    };
+    let one = latent(format!("{words} red"), String::new());
+    assert_ne!(one, latent(format!("{words} blue"), String::new()));
+    assert_ne!(one, latent(format!("{words} red"), format!("{words} blue")));
 }
 
 #[test]
