@@ -1,5 +1,8 @@
 use std::str::FromStr;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::Recipe;
 
 /// An entry that means something to the engine.
@@ -59,6 +62,17 @@ pub(super) fn unless<T: PartialEq + ToString>(value: &T, usual: &T) -> Option<St
 
 pub(super) fn text(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
+}
+
+/// The name that a choice has in JSON, unless it is the one that goes without saying.
+pub(super) fn named<T: Default + PartialEq + Serialize>(choice: &T) -> Option<String> {
+    let json = (*choice != T::default()).then(|| serde_json::to_value(choice).ok())??;
+    json.as_str().map(str::to_owned)
+}
+
+/// The choice of that name.
+pub(super) fn by_name<T: DeserializeOwned>(name: &str) -> Option<T> {
+    serde_json::from_value(name.into()).ok()
 }
 
 /// Width and height: `512x768`, also with `×`, `*` or a comma between them, and in brackets.

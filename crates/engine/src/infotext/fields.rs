@@ -2,7 +2,7 @@
 //!
 //! What AUTOMATIC1111 leaves out at its default is left out here. Settings that it does not have get keys of our own.
 
-use super::field::{Field, number, put, set, set_number, size, text, unless};
+use super::field::{Field, by_name, named, number, put, set, set_number, size, text, unless};
 use super::{Recipe, UsedFile};
 use crate::image_ops::{Extension, ResizeMode};
 use crate::{
@@ -148,6 +148,11 @@ const PICTURES: &[Field] = &[
         "Resize mode",
         |recipe| unless(&recipe.settings.image.as_ref()?.resize_mode, &ResizeMode::default()),
         |recipe, value| put(&mut image(recipe).resize_mode, value.parse().ok()?),
+    ),
+    Field::new(
+        "Strength rule",
+        |recipe| named(&recipe.settings.image.as_ref()?.strength_rule),
+        |recipe, value| put(&mut image(recipe).strength_rule, by_name(value)?),
     ),
     Field::new(
         "Mask mode",
@@ -299,6 +304,16 @@ const SAMPLING: &[Field] = &[
         "Discard penultimate sigma",
         |recipe| flag(recipe.settings.sampling.discard_penultimate),
         |recipe, value| set_flag(&mut recipe.settings.sampling.discard_penultimate, value),
+    ),
+    Field::new(
+        "CFG Rescale",
+        |recipe| unless(&recipe.settings.sampling.cfg_rescale, &0.0),
+        |recipe, value| set_number(&mut recipe.settings.sampling.cfg_rescale, value),
+    ),
+    Field::new(
+        "Step noise",
+        |recipe| named(&recipe.settings.sampling.noise.steps),
+        |recipe, value| put(&mut recipe.settings.sampling.noise.steps, by_name(value)?),
     ),
     Field::new(
         "SGM noise multiplier",

@@ -1,6 +1,6 @@
 use super::fields::fields;
 use super::{Infotext, UsedFiles};
-use crate::GenerateSettings;
+use crate::{GenerateSettings, RandomSource};
 
 /// What it takes to draw a picture once more: what its infotext means.
 ///
@@ -60,6 +60,11 @@ impl Recipe {
             if (field.read)(&mut recipe, value.trim()).is_none() {
                 recipe.other.insert(place, (key, value));
             }
+        }
+        // AUTOMATIC1111 and Forge name the generator only if it is not the card's; Fooocus knows only the processor's
+        let silent = text.get("Steps").is_some() && text.get("RNG").is_none();
+        if silent && !recipe.program.starts_with("Fooocus") {
+            recipe.settings.sampling.noise.source = RandomSource::Nv;
         }
         recipe
     }
@@ -158,7 +163,10 @@ mod tests {
         let odd = understood(
             "a\nSteps: many, Sampler: Magic, Seed: -1, Size: 0x0x0, CFG scale: NaN, ADetailer model: face_yolov8n.pt",
         );
-        assert_eq!(odd.settings, GenerateSettings { prompt: "a".to_owned(), ..settings() });
+        let mut expected = GenerateSettings { prompt: "a".to_owned(), ..settings() };
+        expected.sampling.noise.source = RandomSource::Nv;
+        assert_eq!(odd.settings, expected, "no word about the generator means the card's");
+        assert_eq!(fooocus.settings.sampling.noise.source, RandomSource::Cpu);
         let hires = understood(
             "a\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 3, Size: 512x768, Denoising strength: 0.4, \
              Hires upscale: 1.5, Hires steps: 10, Hires upscaler: 4x-UltraSharp, Refiner: sd_xl_refiner_1.0 [7440042bbd], \
@@ -182,7 +190,7 @@ mod tests {
     fn settings_of_sampling_come_back() {
         let json = r#"{"scheduler": "SGM Uniform", "eta": 0.5, "s_churn": 2.0, "s_tmin": 0.1, "s_tmax": 9.5, "s_noise": 1.01,
             "sigma_min": 0.1, "sigma_max": 10.0, "rho": 5.0, "discard_penultimate": true, "sgm_noise": true,
-            "noise": {"source": "NV", "seed_delta": 31337, "variation_seed": 7, "variation_strength": 0.25, "resized_from": [512, 640]}}"#;
+            "noise": {"source": "NV", "steps": "cpu_next_seed", "seed_delta": 31337, "variation_seed": 7, "variation_strength": 0.25, "resized_from": [512, 640]}}"#;
         let sampling = serde_json::from_str(json).expect("settings");
         let recipe = Recipe::new(GenerateSettings { sampling, ..settings() }, UsedFiles::default());
         let text = recipe.infotext().to_string();
@@ -238,6 +246,7 @@ mod tests {
                     discard_penultimate,
                     quantize,
                     sgm_noise,
+                    cfg_rescale: s_noise / 2.0,
                     ..SamplingSettings::default()
                 }
             },
