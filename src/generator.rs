@@ -79,7 +79,7 @@ impl server::Generate for Generator {
     ) -> Result<Generated, GenerateError> {
         let (choice, model) = self.model(&request.model)?;
         let settings = settings(request)?;
-        let (loras, _) = choice.library.apply_loras(&model, &settings).map_err(failed)?;
+        let used = choice.library.prepare(&model, &settings).map_err(failed)?;
         let picture = model
             .generate(&settings, &mut |step| {
                 let wanted = request.previews.wanted().then(|| step.preview()).flatten();
@@ -87,7 +87,7 @@ impl server::Generate for Generator {
                 progress(Progress { step: step.step, steps: step.steps, preview_png })
             })
             .map_err(failed)?;
-        let infotext = choice.infotext(&settings, loras);
+        let infotext = choice.infotext(&settings, used);
         let png = picture.to_png(&[("parameters", &infotext), ("fieldforge", &request.to_json())]).map_err(failed)?;
         Ok(Generated { png })
     }

@@ -2,7 +2,6 @@
 //! name.
 
 use crate::failure::{Failure, Outcome};
-use engine::prompt::take_networks;
 use engine::{AppliedLora, EngineError, FileHashes, GenerateSettings, Lora, LoraReport, Model, Shelf, UsedFile};
 use manifest::{ComponentKind, Sha256};
 use serde::Serialize;
@@ -39,6 +38,15 @@ pub(crate) struct Library {
     files: Vec<InstalledFile>,
     shelves: engine::Library,
     loras: Mutex<HashMap<PathBuf, OpenLora>>,
+}
+
+/// What a picture uses, and what there is to say about that.
+#[derive(Debug, Default)]
+pub(crate) struct Prepared {
+    pub(crate) loras: Vec<UsedFile>,
+    pub(crate) embeddings: Vec<UsedFile>,
+    /// What is perhaps not what the person meant, one sentence each.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// A LoRA that was used: it is opened and hashed once.
@@ -94,28 +102,41 @@ impl Library {
         self.files.iter().filter(|file| file.kind != ComponentKind::Checkpoint).map(|file| file.path.clone())
     }
 
-    /// Applies the LoRAs that the prompt names to the model, and takes off those of the picture before. Answers what
-    /// was used, and what did not fit.
+    /// The embeddings that prompts may name.
+    pub(crate) fn embeddings(&self) -> Shelf {
+        self.shelves.embeddings.clone()
+    }
+
+    /// Makes the model ready for a picture: applies the LoRAs that the prompt names, and takes off those of the picture
+    /// before.
     ///
     /// # Errors
     /// For a name that nothing here has, and for a file that does not fit the model; nothing is changed then.
-    pub(crate) fn apply_loras(
-        &self,
-        model: &Model,
-        settings: &GenerateSettings,
-    ) -> Result<(Vec<UsedFile>, Vec<LoraReport>), EngineError> {
-        let mut used = Vec::new();
+    pub(crate) fn prepare(&self, model: &Model, settings: &GenerateSettings) -> Result<Prepared, EngineError> {
+        let read = model.read_prompts(settings)?;
+        let mut prepared =
+            Prepared { remarks: read.notices.iter().map(ToString::to_string).collect(), ..Prepared::default() };
         let mut applied = Vec::new();
-        for tag in take_networks(&settings.prompt).networks {
+        for tag in read.networks {
             let OpenLora { lora, hash } = self.open_lora(self.shelves.loras.find(&tag.name)?)?;
             let file = UsedFile::new(&tag.name, hash);
-            if !used.contains(&file) {
-                used.push(file);
+            if !prepared.loras.contains(&file) {
+                prepared.loras.push(file);
             }
             applied.push(AppliedLora { lora, unet_weight: tag.unet_weight, text_weight: tag.text_weight });
         }
-        let reports = model.set_loras(&applied)?;
-        Ok((used, reports.into_iter().filter(|report| !report.unmatched.is_empty()).collect()))
+        let unfit = model.set_loras(&applied)?.into_iter().filter(|report| !report.unmatched.is_empty());
+        prepared.remarks.extend(unfit.map(|report| left_out(&report)));
+        for (_, name) in read.prompt.iter().chain(&read.negative_prompt).flat_map(|chunk| &chunk.embeddings) {
+            let file = self.of_kind(ComponentKind::Embedding).find(|file| file.name == *name);
+            let hash =
+                file.map(|file| file.sha256.to_string().chars().take(12).collect::<String>()).unwrap_or_default();
+            let file = UsedFile::new(name, hash);
+            if !prepared.embeddings.contains(&file) {
+                prepared.embeddings.push(file);
+            }
+        }
+        Ok(prepared)
     }
 
     fn open_lora(&self, path: &Path) -> Result<OpenLora, EngineError> {
@@ -145,7 +166,7 @@ impl Library {
 }
 
 /// What a LoRA that fits only in part leaves out, in one sentence.
-pub(crate) fn left_out(report: &LoraReport) -> String {
+fn left_out(report: &LoraReport) -> String {
     let first = report.unmatched.first().map(String::as_str).unwrap_or_default();
     format!(
         "{} of {} keys of the LoRA `{}` fit nothing in this model and were left out, for example `{first}`",

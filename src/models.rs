@@ -2,7 +2,7 @@
 
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
-use crate::library::{InstalledFile, Library};
+use crate::library::{InstalledFile, Library, Prepared};
 use engine::{
     EngineError, GenerateSettings, Model, ModelInfo, OpenOptions, Recipe, Sampler, Scheduler, UsedFile, UsedFiles,
 };
@@ -74,13 +74,21 @@ impl ModelChoice {
 
     /// Loads it, with the VAE that it is recommended with if that is installed.
     pub(crate) fn load(&self) -> Outcome<Model> {
-        let Some(path) = &self.path else { return Ok(Model::from_static(&self.id, builtin::SPARK)?) };
+        let model = match &self.path {
+            Some(path) => Model::open_with(path, &self.options())?,
+            None => Model::from_static(&self.id, builtin::SPARK)?,
+        };
+        model.set_embeddings(self.library.embeddings());
+        Ok(model)
+    }
+
+    fn options(&self) -> OpenOptions {
         let mut options = OpenOptions::default();
         options.vae = self.vae().map(|vae| vae.path.clone());
         // single files of Stable Diffusion 2.x do not tell; the catalog does
         let prediction = self.recommended.prediction.as_deref().unwrap_or_default();
         options.prediction = serde_json::from_value(prediction.into()).ok();
-        Ok(Model::open_with(path, &options)?)
+        options
     }
 
     fn vae(&self) -> Option<&InstalledFile> {
@@ -88,12 +96,18 @@ impl ModelChoice {
         self.library.of_kind(ComponentKind::Vae).find(|file| file.id == wanted)
     }
 
-    /// What stands in a picture that it draws with these LoRAs. The hash is the one that A1111 and CivitAI show: ten
+    /// What stands in a picture that it draws with these files. The hash is the one that A1111 and CivitAI show: ten
     /// digits, or nothing when the digest is unknown.
-    pub(crate) fn infotext(&self, settings: &GenerateSettings, loras: Vec<UsedFile>) -> String {
+    pub(crate) fn infotext(&self, settings: &GenerateSettings, used: Prepared) -> String {
         let hash = self.sha256.map(|sha256| sha256.short()).unwrap_or_default();
         let vae = self.vae().map(|vae| UsedFile::new(vae.file_name(), vae.sha256.short()));
-        let used = UsedFiles { model: UsedFile::new(&self.id, hash), vae, loras, ..UsedFiles::default() };
+        let used = UsedFiles {
+            model: UsedFile::new(&self.id, hash),
+            vae,
+            loras: used.loras,
+            embeddings: used.embeddings,
+            ..UsedFiles::default()
+        };
         Recipe::new(settings.clone(), used).infotext().to_string()
     }
 }

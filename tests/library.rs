@@ -74,7 +74,7 @@ fn draw(place: &Place, prompt: &str, out: &str) -> Ran {
 }
 
 #[test]
-fn a_lora_of_a_bundle_changes_the_picture() {
+fn a_lora_and_an_embedding_of_a_bundle_change_the_picture() {
     let place = installed();
     let picture = |name: &str| {
         let mut reader =
@@ -97,6 +97,13 @@ fn a_lora_of_a_bundle_changes_the_picture() {
     draw(&place, "a banana <lora:inc:1>", "wrong.png")
         .expect_refusal(&["no LoRA is called `inc`", "there is only `ink`"]);
     assert!(!place.path("wrong.png").exists());
+
+    draw(&place, "a banana swirlword", "swirl.png").expect_success();
+    draw(&place, "a banana swirlwort", "no swirl.png").expect_success();
+    let (swirl, text) = picture("swirl.png");
+    assert_ne!(swirl, picture("no swirl.png").0);
+    assert!(text.contains("TI hashes: \"swirlword: "), "{text}");
+    assert!(!picture("no swirl.png").1.contains("TI hashes"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use crate::cli::GenerateArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
-use crate::{atomic, home, library, models};
+use crate::{atomic, home, models};
 use manifest::{Event, Reporter as _};
 use seal::FileRules;
 use serde::Serialize;
@@ -51,15 +51,15 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
         models::choose_scheduler(&mut settings, scheduler)?;
     }
     settings.check()?;
-    let (loras, unfit) = choice.library.apply_loras(&model, &settings)?;
-    unfit.iter().for_each(|report| output.warn(library::left_out(report)));
+    let used = choice.library.prepare(&model, &settings)?;
+    used.remarks.iter().for_each(|remark| output.warn(remark));
 
     let began = Instant::now();
     let task = format!("{} steps", settings.steps);
     output.event(&Event::Note { text: &format!("drawing \"{}\" with {}, {task}", settings.prompt, choice.id) });
     let picture = model.generate(&settings, &mut |_| ControlFlow::Continue(()))?;
     let seconds = began.elapsed().as_secs_f64();
-    let text = choice.infotext(&settings, loras);
+    let text = choice.infotext(&settings, used);
     atomic::write(&out, &picture.to_png(&[("parameters", &text)])?)?;
     output.result(
         &Drawn { picture: &out, settings: &settings, model: &choice.id, seconds },
