@@ -45,9 +45,9 @@ def sd2():
     return unet([64, 64, 128, 128], [True] * 3 + [False], [False] + [True] * 3, 128)
 
 
-def sdxl():
-    more = labelled(128, 6) | {"transformer_layers_per_block": [1, 1, 2]}
-    return unet([64, 64, 128], [False, True, True], [True, True, False], 64 + 128, **more)
+def sdxl(channels=(64, 64, 128), depths=(1, 1, 2), context=64 + 128, summary=128):
+    more = labelled(summary, 6) | {"transformer_layers_per_block": list(depths)}
+    return unet(list(channels), [False, True, True], [True, True, False], context, **more)
 
 
 def refiner():
@@ -56,7 +56,7 @@ def refiner():
 
 
 def open_clip(width, layers):
-    """OpenCLIP's text encoder as transformers has it."""
+    """OpenCLIP's text encoder (H and bigG) as transformers has it."""
     config = CLIPTextConfig(
         vocab_size=49408,
         hidden_size=width,
@@ -82,13 +82,18 @@ def filled_unet(model):
 
 
 def filled_open_clip(model, prefix):
-    """Weights are made under OpenCLIP's names and in its shapes, then turned into those of transformers."""
     made = {}
 
     def make(name, *shape):
         made[prefix + name] = models.procedural(prefix + name, shape)
         return made[prefix + name]
 
+    load_open_clip(model, make)
+    return made
+
+
+def load_open_clip(model, make):
+    """Fills the model with the tensors that `make` has under OpenCLIP's names and in its shapes."""
     config = model.config
     width = config.hidden_size
     state = {
@@ -113,12 +118,9 @@ def filled_open_clip(model, prefix):
         for their, our in (("layer_norm1", "ln_1"), ("layer_norm2", "ln_2")):
             for kind in ("weight", "bias"):
                 state[f"{theirs}{their}.{kind}"] = make(f"{ours}{our}.{kind}", width)
-    # transformers 5 has no prefix in memory
-    inner = "" if "embeddings.token_embedding.weight" in model.text_model.state_dict() else "text_model."
-    model.text_model.load_state_dict({inner + name: tensor for name, tensor in state.items()})
+    model.text_model.load_state_dict(state)
     model.text_projection.weight.copy_(make("text_projection", width, config.projection_dim).T)
     model.eval()
-    return made
 
 
 def filled_clip(model, prefix):

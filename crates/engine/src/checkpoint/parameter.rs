@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use candle_core::{Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
@@ -6,7 +8,9 @@ use super::{TensorEntry, Weights};
 /// One tensor of a checkpoint. It stays in its file, in the file's precision, and is widened to f32 when it is used;
 /// [`Weights`] decides whether the widened copy is kept for the next time.
 #[derive(Clone)]
-pub(crate) struct Parameter {
+pub(crate) struct Parameter(Arc<Handle>);
+
+struct Handle {
     weights: Weights,
     name: String,
     entry: TensorEntry,
@@ -26,25 +30,25 @@ impl Parameter {
     /// A handle on a floating-point tensor; [`super::Scope`] has checked it.
     pub(super) fn new(weights: Weights, name: String, entry: TensorEntry, arrangement: Arrangement) -> Self {
         weights.want(&entry);
-        Self { weights, name, entry, arrangement }
+        Self(Arc::new(Handle { weights, name, entry, arrangement }))
     }
 
     /// The dimensions of [`Parameter::get`].
     pub(crate) fn dims(&self) -> Vec<usize> {
-        match self.arrangement {
-            Arrangement::Stored => self.entry.shape().to_vec(),
+        match self.0.arrangement {
+            Arrangement::Stored => self.0.entry.shape().to_vec(),
             Arrangement::Transposed { outputs, inputs, taps } => vec![taps * inputs, outputs],
         }
     }
 
     /// The widened, patched and rearranged tensor.
     pub(crate) fn get(&self) -> Result<Tensor> {
-        self.weights.kept_or(&self.name, |patches| {
-            let mut values = self.values(0, self.entry.elements() as usize)?;
+        self.0.weights.kept_or(&self.0.name, |patches| {
+            let mut values = self.values(0, self.0.entry.elements() as usize)?;
             if let Some(patches) = patches {
-                patches.apply(&self.name, &mut values)?;
+                patches.apply(&self.0.name, &mut values)?;
             }
-            if let Arrangement::Transposed { outputs, inputs, taps } = self.arrangement {
+            if let Arrangement::Transposed { outputs, inputs, taps } = self.0.arrangement {
                 values = transposed(&values, outputs, inputs, taps);
             }
             Tensor::from_vec(values, self.dims(), &Device::Cpu)
@@ -56,11 +60,11 @@ impl Parameter {
     /// # Shapes
     /// - table: `[rows, width]`, result: `[ids, width]`
     pub(crate) fn rows(&self, ids: &[u32]) -> Result<Tensor> {
-        let [rows, width] = *self.entry.shape() else { bail!("`{}` is not a table", self.name) };
+        let [rows, width] = *self.0.entry.shape() else { bail!("`{}` is not a table", self.0.name) };
         if let Some(id) = ids.iter().find(|&&id| id as usize >= rows) {
-            bail!("`{}` has {rows} rows, row {id} was asked for", self.name);
+            bail!("`{}` has {rows} rows, row {id} was asked for", self.0.name);
         }
-        if self.weights.is_patched(&self.name) {
+        if self.0.weights.is_patched(&self.0.name) {
             return self.get()?.index_select(&Tensor::new(ids, &Device::Cpu)?, 0);
         }
         let mut values = Vec::with_capacity(ids.len() * width);
@@ -71,9 +75,9 @@ impl Parameter {
     }
 
     fn values(&self, start: usize, end: usize) -> Result<Vec<f32>> {
-        match self.weights.values(&self.entry, start, end) {
+        match self.0.weights.values(&self.0.entry, start, end) {
             Some(values) => Ok(values),
-            None => bail!("`{}` has no elements {start}..{end} to widen", self.name),
+            None => bail!("`{}` has no elements {start}..{end} to widen", self.0.name),
         }
     }
 }

@@ -17,12 +17,11 @@ pub(super) fn quantization(header: &Header) -> Option<&'static str> {
     if named(".qweight") || named(".wscales") {
         return Some("integers with scales");
     }
-    let dtype = header.tensors().find_map(|(name, entry)| match entry.dtype() {
+    header.tensors().find_map(|(name, entry)| match entry.dtype() {
         Dtype::F8_E4M3 | Dtype::F8_E5M2 | Dtype::F8_E8M0 => Some("FP8"),
         Dtype::F6_E2M3 | Dtype::F6_E3M2 => Some("FP6"),
         Dtype::F4 => Some("FP4"),
         Dtype::I8 | Dtype::U8 if name.ends_with(".weight") => Some("8-bit integers"),
         _ => None,
-    });
-    dtype
+    })
 }
