@@ -16,7 +16,7 @@ use crate::{Controls, EngineError, ModelInfo, OpenOptions, Picture, Shelf, Taesd
 /// uses all of rayon's.
 ///
 /// Weights stay in the mapped file and are widened to f32 when they are first used: 4.3 GB for Stable Diffusion 1.5,
-/// 35 MB for spark. Where that takes more than two thirds of the free memory, what does not fit is widened anew at each
+/// 35 MB for spark. Where that takes more than half of the free memory, what does not fit is widened anew at each
 /// use. The picture is the same either way.
 pub struct Model {
     weights: Weights,

@@ -6,7 +6,7 @@ use crate::Prediction;
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct OpenOptions {
-    /// Bytes that weights widened to f32 may occupy. Without it: two thirds of the memory that is free at that time.
+    /// Bytes that weights widened to f32 may occupy. Without it: half of the memory that is free at that time.
     /// The pictures are the same, only the time they take is not.
     pub memory: Option<u64>,
     /// A VAE to use in place of the model's own, or where it has none.

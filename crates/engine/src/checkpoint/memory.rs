@@ -3,10 +3,10 @@
 /// What is assumed of a machine that does not tell: 8 GiB.
 const ASSUMED: u64 = 8 << 30;
 
-/// Bytes that a model's widened weights may occupy: two thirds of the memory that is free when the model is opened.
+/// Bytes that a model's widened weights may occupy: half of the memory that is free when the model is opened.
 /// The rest is for the pictures: SDXL's decoder takes about 5 GB at 1024 x 1024.
 pub(super) fn limit() -> u64 {
-    available().unwrap_or(ASSUMED) / 3 * 2
+    available().unwrap_or(ASSUMED) / 2
 }
 
 /// Memory that can be had without swapping, as Linux tells it, within the limit of the control group.

@@ -97,7 +97,7 @@ impl Weights {
         Scope::new(self, prefix)
     }
 
-    /// Sets how many bytes widened tensors may occupy, and drops those that are kept. Without it that is two thirds of
+    /// Sets how many bytes widened tensors may occupy, and drops those that are kept. Without it that is half of
     /// the memory that was free when the file was opened.
     pub(crate) fn set_limit(&self, limit: u64) {
         let mut state = self.state();
