@@ -30,8 +30,8 @@ pub(crate) struct UNet {
 
 /// One numbered module of a block.
 enum Part {
-    Residual(ResidualBlock),
-    Transformer(SpatialTransformer),
+    Residual(Box<ResidualBlock>),
+    Transformer(Box<SpatialTransformer>),
     Resize(Convolution),
 }
 
@@ -46,10 +46,11 @@ impl Part {
         if scope.contains("in_layers.0.weight") {
             let block = ResidualBlock::load(scope, channels, time)?;
             let outputs = block.outputs();
-            return Ok(Some((Self::Residual(block), outputs)));
+            return Ok(Some((Self::Residual(Box::new(block)), outputs)));
         }
         if scope.contains("norm.weight") {
-            return Ok(Some((Self::Transformer(SpatialTransformer::load(scope, channels, text)?), channels)));
+            let transformer = SpatialTransformer::load(scope, channels, text)?;
+            return Ok(Some((Self::Transformer(Box::new(transformer)), channels)));
         }
         let (name, resize) = if scope.contains("op.weight") { ("op", Resize::Halve) } else { ("conv", Resize::Double) };
         if !scope.contains(&format!("{name}.weight")) {

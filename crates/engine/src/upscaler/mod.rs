@@ -24,8 +24,8 @@ pub struct Upscaler {
 }
 
 enum Network {
-    Dense(DenseNetwork),
-    Compact(CompactNetwork),
+    Dense(Box<DenseNetwork>),
+    Compact(Box<CompactNetwork>),
 }
 
 impl Upscaler {
@@ -52,11 +52,11 @@ impl Upscaler {
         for scope in Self::PREFIXES.iter().map(|prefix| weights.scope(prefix)) {
             if let Some(names) = names::of(&scope) {
                 let network = DenseNetwork::load(&scope, &names)?;
-                return Ok(Self { factor: network.factor(), network: Network::Dense(network) });
+                return Ok(Self { factor: network.factor(), network: Network::Dense(Box::new(network)) });
             }
             if scope.contains("body.0.weight") {
                 let network = CompactNetwork::load(&scope.scope("body"))?;
-                return Ok(Self { factor: network.factor(), network: Network::Compact(network) });
+                return Ok(Self { factor: network.factor(), network: Network::Compact(Box::new(network)) });
             }
         }
         Err(EngineError::WrongKind {

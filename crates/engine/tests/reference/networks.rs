@@ -42,7 +42,8 @@ pub(crate) fn checkpoint_of(
 #[test]
 fn tiny_decoder_equals_diffusers_with_every_set_of_names() {
     let golden = Golden::load("taesd");
-    let layouts: [(&str, fn(usize, &str) -> String); 3] = [
+    type Rename = fn(usize, &str) -> String;
+    let layouts: [(&str, Rename); 3] = [
         ("published", |number, rest| format!("{number}.{rest}")),
         ("whole", |number, rest| format!("decoder.{number}.{rest}")),
         ("diffusers", |number, rest| format!("decoder.layers.{}.{rest}", number - 1)),
