@@ -32,7 +32,7 @@ pub(crate) struct UNet {
 enum Part {
     Residual(Box<ResidualBlock>),
     Transformer(Box<SpatialTransformer>),
-    Resize(Convolution),
+    Resize(Box<Convolution>),
 }
 
 impl Part {
@@ -58,7 +58,7 @@ impl Part {
         }
         let convolution = Convolution::load_for(&scope.scope(name), channels, resize)?;
         let outputs = convolution.outputs();
-        Ok(Some((Self::Resize(convolution), outputs)))
+        Ok(Some((Self::Resize(Box::new(convolution)), outputs)))
     }
 
     fn resizes(&self) -> bool {
