@@ -53,6 +53,9 @@ pub(crate) struct EncodedChunk {
     pub(crate) pooled: Option<Tensor>,
 }
 
+/// What text encoders do with chunks.
+type Encode<'a> = dyn Fn(&[&Chunk]) -> Result<Vec<EncodedChunk>, EngineError> + 'a;
+
 /// A prompt, encoded for all calls of the model.
 pub(crate) struct EncodedPrompt {
     parts: Vec<EncodedPart>,
@@ -85,7 +88,7 @@ pub(crate) struct Conditioner<'a> {
     /// Whether prompt and negative prompt are to have one length.
     pub(crate) pad: bool,
     /// The text encoders.
-    pub(crate) encode: &'a dyn Fn(&[&Chunk]) -> Result<Vec<EncodedChunk>, EngineError>,
+    pub(crate) encode: &'a Encode<'a>,
 }
 
 impl Conditioner<'_> {

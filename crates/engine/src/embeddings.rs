@@ -14,16 +14,19 @@ pub(crate) struct Embeddings<'a> {
     /// Widths of the model's text encoders.
     widths: &'a [usize],
     /// Tokens of each name and its file, by the first token, longest first.
-    names: HashMap<u32, Vec<(Vec<u32>, String, &'a Path)>>,
+    names: HashMap<u32, Vec<Named<'a>>>,
     /// Files that were read; `None` for those made for another model.
     read: RefCell<HashMap<PathBuf, Option<Arc<Embedding>>>>,
     notices: RefCell<Vec<PromptNotice>>,
 }
 
+/// The tokens of a name, the name, its file.
+type Named<'a> = (Vec<u32>, String, &'a Path);
+
 impl<'a> Embeddings<'a> {
     /// No file is read before a prompt names it.
     pub(crate) fn new(shelf: &'a Shelf, widths: &'a [usize], tokenizer: &Tokenizer) -> Result<Self, EngineError> {
-        let mut names: HashMap<u32, Vec<(Vec<u32>, String, &Path)>> = HashMap::new();
+        let mut names: HashMap<u32, Vec<Named<'_>>> = HashMap::new();
         for (name, path) in shelf.files() {
             let name = name.rsplit('/').next().unwrap_or(name);
             let ids = tokenizer.words(name)?;

@@ -56,7 +56,7 @@ impl GenerateSettings {
     pub const STEPS: RangeInclusive<u32> = 1..=150;
     /// Allowed CFG scales.
     pub const CFG_SCALES: RangeInclusive<f32> = 1.0..=30.0;
-    /// Longest prompt in bytes; a text encoder sees 75 tokens of it at most.
+    /// Longest prompt in bytes; text encoders see 75 tokens of it at a time.
     pub const PROMPT_BYTES: usize = 10_000;
 
     /// The model's recommended settings with an empty prompt and seed 0.

@@ -5,9 +5,9 @@
 //! after each one. Tokenizers are built in: nothing is read but the checkpoint, nothing is written, no network is
 //! known. [`checkpoint::inspect`] tells what a file is without loading it.
 //!
-//! How data flows: prompt → `tokenizer` → ids → `text_encoder` → context; seed → `random` → noise → `sampling` ↔
-//! `unet` → latent → `vae` → [`Picture`] → PNG with the settings as text ([`Recipe`]). `layers` binds weights to
-//! candle operations, `kernels` holds the loops that take the time.
+//! How data flows: prompt → [`prompt`] → pieces → `tokenizer` → chunks → `text_encoder` → [`Conditioning`]; seed →
+//! `random` → noise → `sampling` ↔ `unet` → latent → `vae` → [`Picture`] → PNG with the settings as text ([`Recipe`]).
+//! `layers` binds weights to candle operations, `kernels` holds the loops that take the time.
 //!
 //! The same model, settings and [`machine_class`] give the same bytes, whatever the number of threads.
 //!

@@ -46,7 +46,7 @@ impl Mask {
         let rows = || self.values.chunks_exact(width.max(1)).enumerate();
         let marked = |row: &[u8]| row.iter().any(|&value| value != 0);
         let top = rows().find(|(_, row)| marked(row))?.0;
-        let bottom = rows().filter(|(_, row)| marked(row)).last()?.0;
+        let bottom = rows().rfind(|(_, row)| marked(row))?.0;
         let left = rows().filter_map(|(_, row)| row.iter().position(|&value| value != 0)).min()?;
         let right = rows().filter_map(|(_, row)| row.iter().rposition(|&value| value != 0)).max()?;
         let (x, y) = (left as u32, top as u32);
