@@ -313,8 +313,76 @@ pub(crate) struct GenerateArgs {
     /// How the noise levels are spread: Karras, "SGM Uniform", … [default: as suits the sampler]
     #[arg(long, value_name = "NAME")]
     pub(crate) scheduler: Option<String>,
+    /// Draw this many pictures, each with the next seed: picture.png, picture-2.png, …
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) batch: u32,
     #[command(flatten)]
     pub(crate) home: HomeArgs,
+    #[command(flatten)]
+    pub(crate) pictures: PictureArgs,
+    #[command(flatten)]
+    pub(crate) larger: LargerArgs,
+}
+
+/// Pictures to start from, and what is done with them.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "From pictures")]
+pub(crate) struct PictureArgs {
+    /// Start from this picture (PNG, JPEG or WebP)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) init: Option<PathBuf>,
+    /// How much of it may change, 0 to 1 [default: 0.75]
+    #[arg(long, value_name = "X", requires = "init")]
+    pub(crate) strength: Option<f32>,
+    /// How it is brought to the size that is drawn: stretch, crop, fill or latent [default: stretch]
+    #[arg(long, value_name = "MODE", requires = "init")]
+    pub(crate) resize_mode: Option<String>,
+    /// Draw only what is white in this picture, or opaque if it has transparent parts
+    #[arg(long, value_name = "FILE", requires = "init")]
+    pub(crate) mask: Option<PathBuf>,
+    /// Draw only what is not masked
+    #[arg(long, requires = "mask")]
+    pub(crate) invert_mask: bool,
+    /// Blur the mask by this many pixels [default: 4]
+    #[arg(long, value_name = "N", requires = "init")]
+    pub(crate) mask_blur: Option<f32>,
+    /// What is in the masked part at first: original, fill (the colours around it), noise or nothing [default: original]
+    #[arg(long, value_name = "WHAT", requires = "init")]
+    pub(crate) inpaint_fill: Option<String>,
+    /// Draw the masked part alone, large, with N pixels around it to see
+    #[arg(long, value_name = "N", requires = "mask")]
+    pub(crate) only_masked: Option<u32>,
+    /// Draw around the picture: left=64,top=32 or all=64
+    #[arg(long, value_name = "EDGES", requires = "init")]
+    pub(crate) extend: Option<String>,
+    /// Follow a picture with a ControlNet: NAME=FILE, or NAME=canny:FILE for that picture's edges (may be repeated)
+    #[arg(long, value_name = "NAME=FILE")]
+    pub(crate) control: Vec<String>,
+}
+
+/// A second pass and what follows it.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Larger pictures")]
+pub(crate) struct LargerArgs {
+    /// Draw a second time at this many times the size, or at this size: 2 or 1024x1536
+    #[arg(long, value_name = "SCALE")]
+    pub(crate) hires: Option<String>,
+    /// How the first result is enlarged: Latent, "Latent (nearest-exact)", Lanczos, …, an installed upscaler or a file
+    /// [default: Latent]
+    #[arg(long, value_name = "NAME", requires = "hires")]
+    pub(crate) hires_upscaler: Option<String>,
+    /// How much the second pass may change, 0 to 1 [default: 0.7]
+    #[arg(long, value_name = "X", requires = "hires")]
+    pub(crate) hires_strength: Option<f32>,
+    /// Steps of the second pass [default: those of the first]
+    #[arg(long, value_name = "N", requires = "hires")]
+    pub(crate) hires_steps: Option<u32>,
+    /// Let another checkpoint draw the last steps: NAME@0.8 switches after 80 % of them
+    #[arg(long, value_name = "MODEL@SHARE")]
+    pub(crate) refiner: Option<String>,
+    /// Enlarge the result with this upscaler: an installed one or a file
+    #[arg(long, value_name = "NAME")]
+    pub(crate) upscale: Option<String>,
 }
 
 #[derive(Args, Debug)]

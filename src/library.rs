@@ -41,7 +41,7 @@ pub(crate) struct Library {
 }
 
 /// What a picture uses, and what there is to say about that.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Prepared {
     pub(crate) loras: Vec<UsedFile>,
     pub(crate) embeddings: Vec<UsedFile>,
@@ -95,6 +95,26 @@ impl Library {
     /// The files of a kind.
     pub(crate) fn of_kind(&self, kind: ComponentKind) -> impl Iterator<Item = &InstalledFile> {
         self.files.iter().filter(move |file| file.kind == kind)
+    }
+
+    /// The upscaler of that name: its component's, its file's, or the path of a file.
+    pub(crate) fn upscaler(&self, name: &str) -> Outcome<PathBuf> {
+        self.file_of(ComponentKind::Upscaler, &self.shelves.upscalers, name)
+    }
+
+    /// The ControlNet of that name, likewise.
+    pub(crate) fn controlnet(&self, name: &str) -> Outcome<PathBuf> {
+        self.file_of(ComponentKind::Controlnet, &self.shelves.controlnets, name)
+    }
+
+    fn file_of(&self, kind: ComponentKind, shelf: &Shelf, name: &str) -> Outcome<PathBuf> {
+        if let Some(file) = self.of_kind(kind).find(|file| file.id == name) {
+            return Ok(file.path.clone());
+        }
+        match Path::new(name) {
+            path if path.is_file() => crate::home::absolute(path),
+            _ => Ok(shelf.find(name)?.to_path_buf()),
+        }
     }
 
     /// What a sealed process must be able to read to use them: checkpoints are not among them.

@@ -14,6 +14,7 @@ mod home;
 mod library;
 mod models;
 mod output;
+mod picture_request;
 mod self_test;
 mod signing;
 mod system;

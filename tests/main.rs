@@ -5,12 +5,14 @@
 //! - `journey`: bundle → carry → install → self-test → generate → serve, as a user types it
 //! - `library`: LoRAs and embeddings, carried, listed and called by name
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
+//! - `pictures`: pictures from pictures, drawn with the built-in model
 //! - `sealed`: what the kernel saw of a sealed run
 
 mod bad_input;
 mod help;
 mod journey;
 mod library;
+mod pictures;
 mod run;
 mod sealed;
 mod tidy;

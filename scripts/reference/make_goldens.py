@@ -124,7 +124,11 @@ def tiny():
     write("tiny", tensors)
     with tempfile.TemporaryDirectory() as folder:
         ids = tokens.clip(pathlib.Path(folder))
-        write("pipelines", pipelines.goldens(unet, vae, lambda p: clip(torch.tensor([ids(p)])).last_hidden_state))
+        encode = lambda prompt: clip(torch.tensor([ids(prompt)])).last_hidden_state
+        looking = [models.tiny(channels)[0] for channels in (9, 8)]
+        for model in looking:
+            families.filled_unet(model)
+        write("pipelines", pipelines.goldens(unet, vae, encode, *looking))
 
 
 def vae():

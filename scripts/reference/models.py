@@ -69,8 +69,8 @@ def stable_diffusion_15(channels, vae_channels, width, layers, inputs=4):
     return unet, vae, text_encoder(49408, width, layers)
 
 
-def tiny():
-    return stable_diffusion_15([32, 64, 96, 96], [32, 64, 96, 96], 128, 4)
+def tiny(inputs=4):
+    return stable_diffusion_15([32, 64, 96, 96], [32, 64, 96, 96], 128, 4, inputs)
 
 
 def procedural(name, shape):

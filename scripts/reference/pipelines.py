@@ -1,5 +1,7 @@
 """Whole generations from pictures in plain torch, in AUTOMATIC1111's order: image to image, inpainting, the second pass."""
 
+import types
+
 import numpy as np
 import torch
 from PIL import Image
@@ -47,6 +49,27 @@ class Studio:
                 seen = seen * keep[1] + keep[0] * (1 - keep[1])
             x = x + (x - seen) / now * (then - now)
         return x if keep is None else x * keep[1] + keep[0] * (1 - keep[1])
+
+
+class Looking(Guided):
+    """A model that looks at a picture while it draws, through further channels; with an image scale it is asked
+    without the picture too."""
+
+    def __init__(self, unet, studio, beside, image_scale=None):
+        super().__init__(unet, studio.context, studio.empty, SCALE)
+        self.beside, self.image_scale = beside, image_scale
+        if image_scale is not None:
+            self.context = torch.cat([self.context, studio.empty])
+
+    def noise(self, x, timestep):
+        seen = torch.cat([x, self.beside], 1)
+        if self.image_scale is None:
+            prompted, empty = self.unet(torch.cat([seen, seen]), timestep, self.context).sample.chunk(2)
+            return empty + self.scale * (prompted - empty)
+        blind = torch.cat([x, torch.zeros_like(self.beside)], 1)
+        found = self.unet(torch.cat([seen, seen, blind]), timestep, self.context).sample
+        prompted, empty, blind = found.chunk(3)
+        return blind + self.scale * (prompted - empty) + self.image_scale * (empty - blind)
 
 
 def part(strength, steps=STEPS):
@@ -113,7 +136,28 @@ def inpainted(studio, init, hole, strength, fill, padding=None):
     return final, pictures.pasted(init, overlay, studio.decode(final), box)
 
 
-def goldens(unet, vae, encode):
+def looking(studio, inpaint_unet, edit_unet):
+    """Models with 9 and 8 input channels: inpainting, with and without a picture, and editing by instruction."""
+    encode = lambda values: studio.vae.encode(values).latent_dist.mode()
+    scale = studio.vae.config.scaling_factor
+    init, hole = pictures.picture(SIDE, SIDE), pictures.blurred(pictures.mask(SIDE, SIDE), 4, 4)
+    open_pixels = torch.from_numpy(np.around(np.array(hole, dtype=np.float32) / 255))[None, None]
+    small = torch.nn.functional.interpolate(open_pixels, size=(8, 8))
+    latent = studio.encode(init)
+    walk = lambda unet, beside, *rest, image_scale=None, **options: Studio.walk(
+        types.SimpleNamespace(model=Looking(unet, studio, beside, image_scale), noise=studio.noise), *rest, **options
+    )
+    beside = torch.cat([small, encode(tensor(init) * (1 - open_pixels)) * scale], 1)
+    nothing = torch.cat([torch.ones(1, 1, 8, 8), encode(torch.zeros(1, 3, SIDE, SIDE)) * scale], 1)
+    where = opening(hole, (8, 8))
+    return {
+        "looking.inpaint": walk(inpaint_unet, beside, part(0.75), latent, keep=(latent, where)),
+        "looking.inpaint.text": walk(inpaint_unet, nothing, levels.BY_NAME["Normal"](levels.TABLE, STEPS)),
+        "looking.edit": walk(edit_unet, encode(tensor(init)), part(1.0), latent, image_scale=1.5),
+    }
+
+
+def goldens(unet, vae, encode, inpaint_unet, edit_unet):
     """`encode` makes a prompt what the UNet is conditioned on."""
     studio = Studio(unet, vae, encode(PROMPT), encode(""))
     bytes_of = lambda picture: torch.from_numpy(np.array(picture))
@@ -136,4 +180,4 @@ def goldens(unet, vae, encode):
         tensors[f"hires.{name}"] = studio.walk(whole(0.6, 4), larger)
     larger = studio.decode(first).resize((96, 96), Image.Resampling.LANCZOS)
     tensors["hires.Lanczos"] = studio.walk(whole(0.6, 4), studio.encode(larger))
-    return tensors
+    return tensors | looking(studio, inpaint_unet, edit_unet)

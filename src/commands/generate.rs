@@ -3,12 +3,13 @@
 use crate::cli::GenerateArgs;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
+use crate::picture_request::PictureRequest;
 use crate::{atomic, home, models};
 use manifest::{Event, Reporter as _};
 use seal::FileRules;
 use serde::Serialize;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 #[derive(Serialize)]
@@ -32,7 +33,8 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
         Some(seed) => seed,
         None => random_seed()?,
     };
-    shut_off(&choice, &folder, output)?;
+    let request = PictureRequest::read(&args.pictures, &args.larger, &home, &choice)?;
+    shut_off(&choice, request.reads(), &folder, output)?;
 
     let model = choice.load()?;
     let mut settings = models::starting_settings(Some(model.info()), &choice.recommended);
@@ -50,41 +52,68 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     if let Some(scheduler) = &args.scheduler {
         models::choose_scheduler(&mut settings, scheduler)?;
     }
+    request.apply(&mut settings, args.size.is_some());
     settings.check()?;
+    let helpers = request.load()?;
     let used = choice.library.prepare(&model, &settings)?;
     used.remarks.iter().for_each(|remark| output.warn(remark));
 
-    let began = Instant::now();
-    let task = format!("{} steps", settings.steps);
-    output.event(&Event::Note { text: &format!("drawing \"{}\" with {}, {task}", settings.prompt, choice.id) });
-    let picture = model.generate(&settings, &mut |_| ControlFlow::Continue(()))?;
-    let seconds = began.elapsed().as_secs_f64();
-    let text = choice.infotext(&settings, used);
-    atomic::write(&out, &picture.to_png(&[("parameters", &text)])?)?;
-    output.result(
-        &Drawn { picture: &out, settings: &settings, model: &choice.id, seconds },
-        format!(
-            "`{}`: {}x{}, seed {}, drawn in {}",
-            args.out.display(),
-            settings.width,
-            settings.height,
-            settings.seed,
-            Seconds(seconds)
-        ),
-    );
+    let controls = request.controls(&helpers);
+    for index in 0..args.batch {
+        let settings = settings.of_batch(index);
+        let began = Instant::now();
+        let task = format!("{} steps", settings.steps);
+        output.event(&Event::Note { text: &format!("drawing \"{}\" with {}, {task}", settings.prompt, choice.id) });
+        let go_on = &mut |_: &engine::Step<'_>| ControlFlow::Continue(());
+        let mut picture = model.generate_from(&settings, &request.inputs(&helpers, &controls), go_on)?;
+        if let Some(upscaler) = &helpers.upscale {
+            picture = upscaler.upscale(&picture, &mut |_, _| ControlFlow::Continue(()))?;
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        let text = choice.infotext(&settings, used.clone());
+        let (out, shown) = (numbered(&out, index), numbered(&args.out, index));
+        atomic::write(&out, &picture.to_png(&[("parameters", &text)])?)?;
+        output.result(
+            &Drawn { picture: &out, settings: &settings, model: &choice.id, seconds },
+            format!(
+                "`{}`: {}x{}, seed {}, drawn in {}",
+                shown.display(),
+                picture.width,
+                picture.height,
+                settings.seed,
+                Seconds(seconds)
+            ),
+        );
+    }
     Ok(())
 }
 
-/// From here on the kernel refuses the network and every file but the model and the target folder.
-fn shut_off(choice: &models::ModelChoice, folder: &Path, output: &Output) -> Outcome {
-    let report = seal::isolate(&FileRules { read_write: vec![folder.to_path_buf()], read_only: choice.reads() })?;
+/// The name of picture `index`, counted from 0: `picture.png`, `picture-2.png`, …
+fn numbered(path: &Path, index: u32) -> PathBuf {
+    if index == 0 {
+        return path.to_path_buf();
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let ending = path.extension().map(|ending| format!(".{}", ending.to_string_lossy())).unwrap_or_default();
+    path.with_file_name(format!("{stem}-{}{ending}", index + 1))
+}
+
+/// From here on the kernel refuses the network and every file but the models and the target folder.
+fn shut_off(
+    choice: &models::ModelChoice,
+    more: impl Iterator<Item = PathBuf>,
+    folder: &Path,
+    output: &Output,
+) -> Outcome {
+    let read_only = choice.reads().into_iter().chain(more).collect();
+    let report = seal::isolate(&FileRules { read_write: vec![folder.to_path_buf()], read_only })?;
     if report.level == seal::Level::S0 {
         output.warn("the kernel of this machine cannot shut off the network for this program; it sends nothing anyway");
     }
     Ok(())
 }
 
-fn parse_size(text: &str) -> Outcome<(u32, u32)> {
+pub(crate) fn parse_size(text: &str) -> Outcome<(u32, u32)> {
     let sides = text
         .split_once(['x', 'X', '×'])
         .and_then(|(width, height)| Some((width.trim().parse().ok()?, height.trim().parse().ok()?)));

@@ -31,6 +31,12 @@ impl Extension {
         *self == Self::default()
     }
 
+    /// Width and height of a picture that has grown.
+    pub fn size(&self, picture: &Picture) -> (u32, u32) {
+        let grown = |side: u32, before: u32, after: u32| side.saturating_add(before).saturating_add(after);
+        (grown(picture.width, self.left, self.right), grown(picture.height, self.top, self.bottom))
+    }
+
     /// The larger picture, its new part in the colours of the old edge, and the mask of what is to be drawn: the new
     /// part and a narrow seam of the old. Pixels that `mask` names in the old picture are drawn too.
     ///

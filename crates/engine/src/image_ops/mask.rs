@@ -1,5 +1,5 @@
 use super::Region;
-use crate::{EngineError, Picture};
+use crate::{EngineError, Picture, PictureFile};
 
 /// Which pixels of a picture are to be drawn anew: 255 entirely, 0 not at all.
 #[derive(Clone, PartialEq, Eq)]
@@ -16,6 +16,24 @@ impl Mask {
     /// A mask of one value everywhere.
     pub fn uniform(width: u32, height: u32, value: u8) -> Self {
         Self { width, height, values: vec![value; width as usize * height as usize] }
+    }
+
+    /// A file as a mask: where it is opaque if it has transparent parts, else its brightness, as AUTOMATIC1111 has it.
+    pub fn of(file: &PictureFile) -> Self {
+        let (width, height) = (file.picture.width, file.picture.height);
+        match &file.alpha {
+            Some(alpha) => {
+                let values = alpha.iter().map(|alpha| if *alpha > 128 { 255 } else { 0 }).collect();
+                Self { width, height, values }
+            }
+            None => Self::of_brightness(&file.picture),
+        }
+    }
+
+    /// The transparent parts of a file as a mask, as ComfyUI and OpenAI's clients mean it; `None` if there are none.
+    pub fn of_transparency(file: &PictureFile) -> Option<Self> {
+        let values = file.alpha.as_ref()?.iter().map(|alpha| 255 - alpha).collect();
+        Some(Self { width: file.picture.width, height: file.picture.height, values })
     }
 
     /// The brightness of a picture as a mask: white is drawn anew.
@@ -83,6 +101,17 @@ mod tests {
         mask.values[4 * 7 + 6] = 255;
         assert_eq!(mask.bounds(), Some(Region { x: 3, y: 2, width: 4, height: 3 }));
         assert_eq!(Mask::uniform(7, 5, 9).bounds(), Some(Region { x: 0, y: 0, width: 7, height: 5 }));
+    }
+
+    #[test]
+    fn transparency_says_where() {
+        let picture = Picture { width: 3, height: 1, rgb: vec![255; 9] };
+        let file = |alpha| PictureFile { picture: picture.clone(), alpha, texts: Vec::new() };
+        let half = file(Some(vec![0, 128, 129]));
+        assert_eq!(Mask::of(&half).values, [0, 0, 255]);
+        assert_eq!(Mask::of_transparency(&half).map(|mask| mask.values), Some(vec![255, 127, 126]));
+        assert_eq!(Mask::of(&file(None)).values, [255; 3]);
+        assert_eq!(Mask::of_transparency(&file(None)), None);
     }
 
     #[test]

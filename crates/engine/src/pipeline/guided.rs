@@ -11,6 +11,9 @@ use crate::{Controls, EngineError, Model, Phase};
 pub(super) struct Guided<'a, 'b> {
     pub(super) model: &'a Model,
     pub(super) guidance: Guidance,
+    pub(super) refiner: Option<Refiner<'a>>,
+    /// How often a model was asked.
+    pub(super) call: usize,
     pub(super) size: LatentSize,
     pub(super) beside: Vec<f32>,
     pub(super) controls: Controls<'a>,
@@ -21,6 +24,11 @@ pub(super) struct Guided<'a, 'b> {
 
 impl Denoise for Guided<'_, '_> {
     fn predict(&mut self, latent: &[f32], timestep: f32) -> Result<Vec<f32>, EngineError> {
+        if let Some(refiner) = self.refiner.take_if(|refiner| self.call >= refiner.from) {
+            // ControlNets belong to the first model
+            (self.model, self.guidance, self.controls) = (refiner.model, refiner.guidance, Controls::default());
+        }
+        self.call += 1;
         let (model, size, beside, controls) = (self.model, self.size, &self.beside, &self.controls);
         self.guidance.predict(&mut |asked| {
             let mut seen = Vec::new();
@@ -46,6 +54,13 @@ impl Denoise for Guided<'_, '_> {
     fn report(&mut self, _index: usize, _steps: usize, denoised: &[f32]) -> Result<(), EngineError> {
         self.progress.sampled(self.phase, self.model, denoised, self.size)
     }
+}
+
+/// Another model that is asked from a call on.
+pub(super) struct Refiner<'a> {
+    pub(super) from: usize,
+    pub(super) model: &'a Model,
+    pub(super) guidance: Guidance,
 }
 
 /// The part of a latent that must stay: whatever the model sees there, it is given this.

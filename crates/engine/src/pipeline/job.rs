@@ -18,6 +18,7 @@ pub(super) struct Job<'a> {
     settings: &'a GenerateSettings,
     upscaler: Option<&'a Upscaler>,
     controls: &'a [Control<'a>],
+    refiner: Option<&'a Model>,
     canvas: Option<Canvas>,
     second: Option<(&'a HiresSettings, GenerateSettings)>,
 }
@@ -36,7 +37,8 @@ impl<'a> Job<'a> {
         let from_picture = settings.image.is_some() || settings.inpaint.is_some();
         let canvas = inputs.init.filter(|_| from_picture).map(prepared).transpose()?;
         let second = settings.hires.as_ref().map(|hires| (hires, hires.second_pass(settings)));
-        Ok(Self { model, settings, upscaler: inputs.upscaler, controls: inputs.controls, canvas, second })
+        let Inputs { upscaler, controls, refiner, .. } = *inputs;
+        Ok(Self { model, settings, upscaler, controls, refiner, canvas, second })
     }
 
     /// What is decoded at the end.
@@ -77,9 +79,9 @@ impl<'a> Job<'a> {
             start = Some(latent);
         }
         let beside = self.beside(size)?;
-        let (model, settings, controls) = (self.model, self.settings, self.controls);
-        let prompt_steps = PromptSteps::first_pass(calls(settings));
-        Pass { model, phase: Phase::Draw, settings, plan, prompt_steps, start, kept, beside, controls }.run(progress)
+        let Self { model, refiner, settings, controls, .. } = *self;
+        let (phase, prompt_steps) = (Phase::Draw, PromptSteps::first_pass(calls(settings)));
+        Pass { model, refiner, phase, settings, plan, prompt_steps, start, kept, beside, controls }.run(progress)
     }
 
     /// The further channels of models that look at a picture while they draw, for a latent of `size`.
@@ -147,8 +149,9 @@ impl<'a> Job<'a> {
         let start = Some(enlarged.cut(target.cut.0 as usize, target.cut.1 as usize));
         let beside = self.beside(LatentSize::of(settings.width, settings.height))?;
         let prompt_steps = PromptSteps::second_pass(calls(self.settings), calls(settings));
-        let (model, phase, kept, controls) = (self.model, Phase::Refine, None, self.controls);
-        Pass { model, phase, settings, plan, prompt_steps, start, kept, beside, controls }.run(progress)
+        let Self { model, refiner, controls, .. } = *self;
+        let (phase, kept) = (Phase::Refine, None);
+        Pass { model, refiner, phase, settings, plan, prompt_steps, start, kept, beside, controls }.run(progress)
     }
 
     fn enlarged(

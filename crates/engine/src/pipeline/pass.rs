@@ -1,4 +1,5 @@
-use super::guided::{Guided, Kept};
+use super::RefinerSettings;
+use super::guided::{Guided, Kept, Refiner};
 use super::progress::Progress;
 use crate::latent::{Latent, LatentSize};
 use crate::prompt::PromptSteps;
@@ -9,6 +10,8 @@ use crate::{Control, Controls, EngineError, GenerateSettings, Model, Phase};
 /// One walk from noise to latent.
 pub(super) struct Pass<'a> {
     pub(super) model: &'a Model,
+    /// The model that draws the last steps, if the settings say from where on.
+    pub(super) refiner: Option<&'a Model>,
     pub(super) phase: Phase,
     /// Prompts, seed, CFG scale and size count here.
     pub(super) settings: &'a GenerateSettings,
@@ -36,10 +39,20 @@ impl Pass<'_> {
             noise.iter_mut().for_each(|value| *value *= image.noise_multiplier);
         }
         let mut start = self.start.map(|latent| latent.values);
+        let refiner = match (&settings.refiner, self.refiner) {
+            (Some(RefinerSettings { switch_at, .. }), Some(model)) => {
+                let calls = self.plan.steps() * settings.sampler.calls_per_step();
+                let from = (switch_at * calls as f32).ceil() as usize;
+                Some(Refiner { from, model, guidance: model.guidance(settings, self.prompt_steps, from)? })
+            }
+            _ => None,
+        };
         let guidance = self.model.guidance(settings, self.prompt_steps, 0)?;
         let mut guided = Guided {
             model: self.model,
             guidance,
+            refiner,
+            call: 0,
             size,
             beside: self.beside,
             controls: Controls::new(self.model, self.controls, settings.width, settings.height)?,

@@ -16,6 +16,11 @@ pub(crate) fn path() -> PathBuf {
 pub(crate) static MODEL: LazyLock<Model> = LazyLock::new(|| Model::open(&path()).expect("spark"));
 static GOLDEN: LazyLock<Golden> = LazyLock::new(|| Golden::load("spark"));
 
+/// The built-in model.
+pub(crate) fn model() -> &'static Model {
+    &MODEL
+}
+
 /// The settings of the golden latents.
 fn settings(sampler: Sampler) -> GenerateSettings {
     GenerateSettings {
