@@ -143,17 +143,18 @@ def dora(make, parts, weights):
 
 
 def lycoris(make, weights):
-    """Every other method, one layer each, in the original code's names; returns the file and the merged weights."""
+    """The other methods, each in a file of its own, in the original code's names: {file: (tensors, merged weights)}."""
     root = "model.diffusion_model."
     linear = [f"output_blocks.11.1.transformer_blocks.0.attn{i}.to_{x}" for i in (1, 2) for x in ("q", "v", "k")]
     conv = [f"output_blocks.{i}.0.out_layers.3" for i in (9, 10, 11)] + [
         f"input_blocks.{i}.0.{x}" for i in (1, 2) for x in ("in_layers.2", "out_layers.3")
     ]
     gamma = ALPHA / RANK
-    file, merged = {}, {}
+    files = {}
 
-    def add(layer, parts, delta=None, whole=None, suffix="weight", scale=0.7):
+    def add(method, layer, parts, delta=None, whole=None, suffix="weight", scale=0.7):
         """`scale` is how much of it is applied."""
+        file, merged = files.setdefault(method, ({}, {}))
         name = f"{root}{layer}.{suffix}"
         before = weights[name]
         file.update({f"lora_unet_{layer.replace('.', '_')}.{key}": value for key, value in parts.items()})
@@ -167,23 +168,23 @@ def lycoris(make, weights):
     out, inn, k, _ = shape(conv[0])
     up, mid, down = make(out, RANK, 1, 1), make(RANK, RANK, k, k), make(RANK, inn, 1, 1)
     parts = {"lora_up.weight": up, "lora_mid.weight": mid, "lora_down.weight": down} | alpha
-    add(conv[0], parts, locon.diff_weight(down, up, mid, gamma=gamma, backend="torch"))
+    add("locon", conv[0], parts, locon.diff_weight(down, up, mid, gamma=gamma, backend="torch"))
 
     out, inn = shape(linear[0])
     a1, b1, a2, b2 = make(out, RANK), make(RANK, inn), make(out, RANK), make(RANK, inn)
     parts = {"hada_w1_a": a1, "hada_w1_b": b1, "hada_w2_a": a2, "hada_w2_b": b2} | alpha
-    add(linear[0], parts, loha.diff_weight(b1, a1, b2, a2, None, None, gamma=gamma, backend="torch"))
+    add("loha", linear[0], parts, loha.diff_weight(b1, a1, b2, a2, None, None, gamma=gamma, backend="torch"))
 
     out, inn, k, _ = shape(conv[1])
     a1, b1, a2, b2 = make(out, RANK), make(RANK, inn * k * k), make(out, RANK), make(RANK, inn * k * k)
     parts = {"hada_w1_a": a1, "hada_w1_b": b1, "hada_w2_a": a2, "hada_w2_b": b2} | alpha
-    add(conv[1], parts, loha.diff_weight(b1, a1, b2, a2, None, None, gamma=gamma, backend="torch"))
+    add("loha", conv[1], parts, loha.diff_weight(b1, a1, b2, a2, None, None, gamma=gamma, backend="torch"))
 
     out, inn, k, _ = shape(conv[2])
     t1, t2 = make(RANK, RANK, k, k), make(RANK, RANK, k, k)
     a1, b1, a2, b2 = make(RANK, out), make(RANK, inn), make(RANK, out), make(RANK, inn)
     parts = {"hada_w1_a": a1, "hada_w1_b": b1, "hada_w2_a": a2, "hada_w2_b": b2, "hada_t1": t1, "hada_t2": t2} | alpha
-    add(conv[2], parts, loha.diff_weight(b1, a1, b2, a2, t1, t2, gamma=gamma, backend="torch"))
+    add("loha", conv[2], parts, loha.diff_weight(b1, a1, b2, a2, t1, t2, gamma=gamma, backend="torch"))
 
     def kronecker(layer, w1, w2, t2=None, gamma=gamma):
         """`w1` and `w2`: a matrix, or two factors of one."""
@@ -194,7 +195,7 @@ def lycoris(make, weights):
             parts["lokr_t2"] = t2
         split = lambda value: (None, *value) if isinstance(value, tuple) else (value, None, None)
         delta = lokr.kron_weight(*split(w1), *split(w2), t2, scale=gamma, backend="torch")
-        add(layer, parts, delta)
+        add("lokr", layer, parts, delta)
 
     out, inn = shape(linear[1])
     kronecker(linear[1], make(4, 8), make(out // 4, inn // 8), gamma=1.0)  # alpha means nothing here
@@ -213,14 +214,14 @@ def lycoris(make, weights):
         before = weights[f"{root}{layer}.weight"]
         factor = 0.3 * make(before.shape[on_input])
         delta = before * (factor if on_input else factor[:, None])
-        add(layer, {"weight": factor, "on_input": torch.tensor(on_input)}, delta)
+        add("ia3", layer, {"weight": factor, "on_input": torch.tensor(on_input)}, delta)
 
     layer = "output_blocks.11.1.transformer_blocks.0.attn1.to_out.0"  # magnitudes for each input
     before = weights[f"{root}{layer}.weight"]
     up, down = make.pair(before.shape)
     magnitude = 1 + 0.2 * make(before.shape[1])[None]
     whole = weight_decompose(before + gamma * up @ down, magnitude, 1, wd_on_out=False, backend="torch")
-    add(layer, {"lora_up.weight": up, "lora_down.weight": down, "dora_scale": magnitude} | alpha, whole=whole)
+    add("doha", layer, {"lora_up.weight": up, "lora_down.weight": down, "dora_scale": magnitude} | alpha, whole=whole)
 
     layer = "output_blocks.11.1.transformer_blocks.0.attn2.to_out.0"  # LoHa with magnitudes
     before = weights[f"{root}{layer}.weight"]
@@ -230,19 +231,19 @@ def lycoris(make, weights):
     delta = loha.diff_weight(b1, a1, b2, a2, None, None, gamma=gamma, backend="torch")
     whole = weight_decompose(before + delta, magnitude, 1, wd_on_out=True, backend="torch")
     parts = {"hada_w1_a": a1, "hada_w1_b": b1, "hada_w2_a": a2, "hada_w2_b": b2, "dora_scale": magnitude} | alpha
-    add(layer, parts, whole=whole)
+    add("doha", layer, parts, whole=whole)
 
     layer = "output_blocks.11.1.norm"
     w, b = 0.1 * make(32), 0.1 * make(32)
-    add(layer, {"w_norm": w, "b_norm": b}, w)
-    add(layer, {}, b, suffix="bias")
+    add("full", layer, {"w_norm": w, "b_norm": b}, w)
+    add("full", layer, {}, b, suffix="bias")
     layer = "output_blocks.11.1.proj_out"
     w, b = 0.1 * make(32, 32, 1, 1), 0.1 * make(32)
-    add(layer, {"diff": w, "diff_b": b}, w)
-    add(layer, {}, b, suffix="bias")
-    file["lora_unet_output_blocks_11_1_no_such_layer.alpha"] = torch.tensor(1.0)
-    file["lora_unet_output_blocks_77_1_proj_in.diff"] = make(2, 2)
-    return file, merged
+    add("full", layer, {"diff": w, "diff_b": b}, w)
+    add("full", layer, {}, b, suffix="bias")
+    files["full"][0]["lora_unet_output_blocks_11_1_no_such_layer.alpha"] = torch.tensor(1.0)
+    files["full"][0]["lora_unet_output_blocks_77_1_proj_in.diff"] = make(2, 2)
+    return files
 
 
 def goldens(folder, parts, tensors, noise, context):
@@ -263,7 +264,7 @@ def goldens(folder, parts, tensors, noise, context):
         result |= {f"{name}|{tensor}": value.flatten()[::5] for tensor, value in merged.items()}
         result[f"{name}|unet"] = parts[0](noise, 981.0, context).sample
         restore(tensors, parts)
-    for name, (file, merged) in (("dora", dora(make, parts, tensors)), ("lycoris", lycoris(make, tensors))):
+    for name, (file, merged) in ({"dora": dora(make, parts, tensors)} | lycoris(make, tensors)).items():
         write(name, file, {"ss_network_module": "lycoris.kohya"})
         result |= {f"{name}|{tensor}": value.flatten()[::5] for tensor, value in merged.items()}
     return result

@@ -55,9 +55,11 @@ fn every_kind_is_merged_as_its_reference_merges_it() {
     assert_eq!((report.matched, report.unmatched.len()), (12, 0));
     let report = assert_merged(&model, "dora", 1.0);
     assert_eq!((report.matched, report.unmatched.len()), (15, 0));
-    let report = assert_merged(&model, "lycoris", 0.7);
-    let strays =
-        ["lora_unet_output_blocks_11_1_no_such_layer.alpha", "lora_unet_output_blocks_77_1_proj_in.diff"].to_vec();
+    for name in ["locon", "loha", "lokr", "ia3", "doha"] {
+        assert!(assert_merged(&model, name, 0.7).unmatched.is_empty(), "{name}");
+    }
+    let report = assert_merged(&model, "full", 0.7);
+    let strays = ["lora_unet_output_blocks_11_1_no_such_layer.alpha", "lora_unet_output_blocks_77_1_proj_in.diff"];
     assert_eq!(report.unmatched, strays);
 }
 
@@ -114,11 +116,16 @@ fn the_file_tells_what_it_is() {
     let info = kohya.info();
     assert_eq!((info.name.as_str(), info.rank, info.kinds.join(" ")), ("tiny_ink", Some(4), "LoRA".to_owned()));
     assert_eq!((info.unet, info.text_encoder, info.tags.len()), (true, true, 1));
-    let lycoris = lora("lycoris");
-    let info = lycoris.info();
-    assert_eq!(info.name, "lycoris");
-    for kind in ["LoCon", "LoHa", "LoKr", "IA3", "DoRA", "LoRA", "full difference"] {
-        assert!(info.kinds.iter().any(|own| own == kind), "{kind} is not in {:?}", info.kinds);
+    for (name, kinds) in [
+        ("locon", "LoCon"),
+        ("loha", "LoHa"),
+        ("lokr", "LoKr"),
+        ("ia3", "IA3"),
+        ("doha", "LoHa LoRA DoRA"),
+        ("full", "full difference"),
+    ] {
+        let lora = lora(name);
+        assert_eq!((lora.info().name.as_str(), lora.info().kinds.join(" ")), (name, kinds.to_owned()));
     }
 }
 
