@@ -78,7 +78,7 @@ pub(crate) enum Command {
     /// Open the page on this machine
     Serve(ServeArgs),
     /// Draw a picture into a file
-    Generate(GenerateArgs),
+    Generate(Box<GenerateArgs>),
     /// Look at this machine: what works, what does not, what to do
     Doctor(DoctorArgs),
     /// Runs inside the sealed child of a self-test

@@ -284,7 +284,7 @@ fn read_segments(
                     continue;
                 };
                 let fail = |error| PackError::source(source, error);
-                if !open.as_ref().is_some_and(|(opened, at, _)| (*opened, *at) == (file, offset)) {
+                if open.as_ref().is_none_or(|(opened, at, _)| (*opened, *at) != (file, offset)) {
                     let mut reader = source.content.open().map_err(fail)?;
                     reader.seek(SeekFrom::Start(offset)).map_err(fail)?;
                     open = Some((file, offset, reader));

@@ -21,7 +21,7 @@ pub(crate) fn run(args: &RepairArgs, output: &Output) -> Outcome {
     }
     for volume in &report.volumes {
         if let Some(reason) = &volume.beyond_help {
-            output.warn(&format!("`{}`: {reason}", volume.name));
+            output.warn(format!("`{}`: {reason}", volume.name));
         }
     }
     for finding in &report.now.findings {

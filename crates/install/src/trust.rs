@@ -56,7 +56,8 @@ pub(crate) fn judge<State>(
         return Ok(Verdict { keys: None, warning: None });
     }
     let named = trust.keys.contains(key);
-    if !named && !(known.is_empty() && trust.keys.is_empty()) {
+    let first_use = known.is_empty() && trust.keys.is_empty();
+    if !(named || first_use) {
         let expected = known.iter().chain(&trust.keys).map(PublicKey::words).collect();
         return Err(InstallError::ForeignKey { key: key.clone(), expected });
     }
