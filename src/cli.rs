@@ -313,6 +313,12 @@ pub(crate) struct GenerateArgs {
     /// How the noise levels are spread: Karras, "SGM Uniform", … [default: as suits the sampler]
     #[arg(long, value_name = "NAME")]
     pub(crate) scheduler: Option<String>,
+    /// Whose random numbers: CPU (ComfyUI) or NV (AUTOMATIC1111's and Forge's default, "RNG: GPU") [default: CPU]
+    #[arg(long, value_name = "SOURCE")]
+    pub(crate) noise: Option<String>,
+    /// Which layer of the text encoder counts, from the end [default: as the model was trained]
+    #[arg(long, value_name = "N")]
+    pub(crate) clip_skip: Option<u32>,
     /// Draw this many pictures, each with the next seed: picture.png, picture-2.png, …
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) batch: u32,

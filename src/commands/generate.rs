@@ -52,6 +52,10 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     if let Some(scheduler) = &args.scheduler {
         models::choose_scheduler(&mut settings, scheduler)?;
     }
+    if let Some(source) = &args.noise {
+        settings.sampling.noise.source = source.parse()?;
+    }
+    settings.text.clip_skip = args.clip_skip.unwrap_or(settings.text.clip_skip);
     request.apply(&mut settings, args.size.is_some());
     settings.check()?;
     let helpers = request.load()?;
