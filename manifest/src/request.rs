@@ -36,10 +36,10 @@ pub struct SelfTestRequest {
     /// What to draw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prompt: Option<String>,
-    /// Sampling steps.
+    /// Sampling steps; absent: the model's usual number, 4 for large models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<u32>,
-    /// Width and height in pixels.
+    /// Width and height in pixels; absent: the model's usual size, 256 for large models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u32>,
     /// The seed.
