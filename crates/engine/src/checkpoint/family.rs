@@ -44,7 +44,10 @@ impl Family {
     pub fn of(header: &Header) -> Self {
         let any = |prefix: &str| header.tensors().any(|(name, _)| name.starts_with(prefix));
         let unet = "model.diffusion_model.";
-        if any("lora_unet_") || any("lora_te") || header.tensors().any(|(name, _)| name.contains(".lora_")) {
+        let methods = [".lora_", "_lora.", ".lora.", ".hada_", ".lokr_"];
+        let of_lora = |name: &str| methods.iter().any(|method| name.contains(method));
+        if ["lora_unet_", "lora_te", "lycoris_"].into_iter().any(any) || header.tensors().any(|(name, _)| of_lora(name))
+        {
             return Self::Lora;
         }
         if any(&format!("{unet}joint_blocks.")) {
@@ -219,7 +222,11 @@ mod tests {
         assert_eq!(family_of(&[("model.1.sub.0.RDB1.conv1.0.weight", &[1])]), "upscaler");
         assert_eq!(family_of(&[("model.diffusion_model.joint_blocks.0.x", &[1])]), "sd3");
         assert_eq!(family_of(&[("double_blocks.0.x", &[1])]), "flux");
-        assert_eq!(family_of(&[("lora_unet_down.lora_down.weight", &[1])]), "lora");
+        for name in
+            ["lora_unet_x.lora_down.weight", "lycoris_x.diff", "unet.x.processor.to_q_lora.up.weight", "x.lokr_w1"]
+        {
+            assert_eq!(family_of(&[(name, &[1])]), "lora", "{name}");
+        }
         assert_eq!(family_of(&[("decoder.up.0.x", &[1])]), "vae");
         assert_eq!(family_of(&[("down_blocks.0.x", &[1])]), "diffusers-part");
         assert_eq!(family_of(&[("x", &[1])]), "unknown");

@@ -40,7 +40,8 @@ impl Lora {
     /// Reads what a file's tensors are; their values are read when they are applied.
     ///
     /// # Errors
-    /// Those of unusable files, [`EngineError::NotALora`] for a file without a LoRA's tensors, and
+    /// Those of unusable files, [`EngineError::NotALora`] for a file without a LoRA's tensors,
+    /// [`EngineError::LoraKeys`] where all of them belong to methods that are not known (OFT, GLoRA), and
     /// [`EngineError::LoraTensor`] for tensors of a type that cannot be widened to f32.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let stem = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy();
@@ -79,7 +80,13 @@ impl Lora {
             }
         }
         if read.is_empty() {
-            return Err(EngineError::NotALora { family: Family::of(header), file });
+            return Err(match (Family::of(header), header.tensors().next()) {
+                // a method that is not known
+                (Family::Lora, Some((key, _))) => {
+                    EngineError::LoraKeys { file, keys: header.tensors().count(), key: key.to_owned() }
+                }
+                (family, _) => EngineError::NotALora { family, file },
+            });
         }
         let changes = read.iter().map(|layer| (layer.network, layer.name.as_str(), layer.layer.change.as_ref()));
         let mut base = Base::of(changes, header.metadata());

@@ -179,6 +179,8 @@ fn what_does_not_fit_is_refused_and_the_model_stays_as_it_was() {
 
     let bytes = file(&[("vae.decoder.conv_in.weight", &[2, 2])]);
     assert!(matches!(Lora::from_bytes("v", bytes), Err(EngineError::NotALora { .. })));
+    let bytes = file(&[("lora_unet_conv_in.oft_blocks", &[2, 2])]);
+    assert!(matches!(Lora::from_bytes("o", bytes), Err(EngineError::LoraKeys { .. })));
 }
 
 proptest! {
