@@ -209,6 +209,9 @@ pub(crate) struct BundleArgs {
     /// Write the bundle folder here
     #[arg(long, short, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// Go on in this folder, on another stick, when --out is full (may be repeated; on a terminal it asks)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) next: Vec<PathBuf>,
     /// Cut the archive into files of at most this size, for example 4GB [default: what the target's file system allows]
     #[arg(long, value_name = "SIZE")]
     pub(crate) volume_size: Option<ByteSize>,
@@ -223,6 +226,9 @@ pub(crate) struct BundleArgs {
     /// Replace a bundle that is already in --out
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Do not read from the medium again what was written to it
+    #[arg(long)]
+    pub(crate) no_read_back: bool,
     #[command(flatten)]
     pub(crate) fetch: FetchArgs,
 }

@@ -6,15 +6,19 @@
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use manifest::{ByteSize, Event, Reporter};
+use manifest::{ByteSize, Event, Reporter, StickRequest};
 use std::collections::HashMap;
 use std::fmt::Display;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Without a terminal, a running task says where it is this often.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+
+/// More than a path ever has.
+const MAX_PATH: u64 = 4096;
 
 /// Where a run prints to.
 pub(crate) struct Output {
@@ -161,6 +165,33 @@ impl Reporter for Output {
             Event::Note { text } => self.err(&format!("      {text}")),
             Event::Warning { text } => self.err(&format!("warning: {text}")),
         }
+    }
+
+    fn can_ask(&self) -> bool {
+        self.terminal && !self.json && std::io::stdin().is_terminal()
+    }
+
+    fn ask_for_stick(&self, request: &StickRequest<'_>) -> Option<PathBuf> {
+        if !self.can_ask() {
+            return None;
+        }
+        self.bars.suspend(|| {
+            let mut terminal = std::io::stderr().lock();
+            let folder = request.folder.display();
+            write!(
+                terminal,
+                "\n{}.\nPress Enter when it is in `{folder}`, or type its folder; Ctrl+C stops: ",
+                request.why
+            )
+            .ok()?;
+            terminal.flush().ok()?;
+            let mut typed = String::new();
+            std::io::stdin().lock().take(MAX_PATH).read_line(&mut typed).ok().filter(|read| *read > 0)?;
+            match typed.trim() {
+                "" => Some(request.folder.to_path_buf()),
+                folder => std::path::absolute(folder).ok(),
+            }
+        })
     }
 }
 

@@ -88,7 +88,7 @@ pub use fetch::fetch;
 pub use fetch_error::{FetchError, FileFailure, Tried};
 pub use fetch_options::{FetchOptions, Timeouts};
 pub use fetched::{Fetched, FetchedFile};
-pub use pack::{PackError, PackFile, PackInput, PackOptions, PackReport, default_volume_size, pack};
+pub use pack::{PackError, PackFile, PackInput, PackOptions, PackReport, ReadBack, Stick, default_volume_size, pack};
 pub use plan::{PlanInput, Policy, plan, request_digest};
 pub use plan_error::PlanError;
 pub use signing_key::{NewKey, SigningKey, SigningKeyError};

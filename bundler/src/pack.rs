@@ -3,7 +3,10 @@
 mod compression;
 mod error;
 mod folder;
+mod journal;
+mod read_back;
 mod start_here;
+mod sticks;
 mod survey;
 mod target_disk;
 mod volume_writer;
@@ -11,18 +14,23 @@ mod volume_writer;
 use crate::{Content, ContentReader, SigningKey};
 use compression::Compressors;
 use folder::BundleFolder;
+use journal::{Journal, Settings};
 use manifest::{
     ArchivePlan, BundleManifest, BundlePath, ByteSize, Component, ComponentId, Event, Inventory, Needs, Program,
     Reporter, Segment, SelfTestSpec, Sha256, layout,
 };
 use ordered::Pool;
+use read_back::Reading;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::time::Instant;
+use sticks::{Packing, Sticks};
 use survey::{SurveyedFile, survey};
 use volume_writer::VolumeWriter;
 
 pub use error::PackError;
+pub use read_back::ReadBack;
+pub use sticks::Stick;
 pub use target_disk::default_volume_size;
 
 /// What goes into a bundle.
@@ -72,14 +80,19 @@ pub struct PackFile {
 pub struct PackOptions {
     /// The bundle folder to make.
     pub out: PathBuf,
-    /// Largest volume; absent: what the target's file system can hold ([`default_volume_size`]).
+    /// Folders on further sticks, taken in turn when one is full. When there is none left, somebody is asked
+    /// ([`Reporter::ask_for_stick`]).
+    pub next: Vec<PathBuf>,
+    /// Largest volume; what the target's file system can hold is the limit in any case ([`default_volume_size`]).
     pub volume_size: Option<ByteSize>,
     /// Threads for compression; 0: all there are, at most eight.
     pub threads: usize,
     /// How much recovery data the archive gets, in per cent of its size; 0 for none.
     pub recovery: f64,
-    /// Replace a bundle that lies in `out` already.
+    /// Replace a bundle that lies in `out`, or on a further stick, already.
     pub replace: bool,
+    /// Read every file from the medium again when it is written.
+    pub read_back: bool,
 }
 
 impl PackOptions {
@@ -89,15 +102,27 @@ impl PackOptions {
 
 impl Default for PackOptions {
     fn default() -> Self {
-        Self { out: PathBuf::new(), volume_size: None, threads: 0, recovery: Self::RECOVERY, replace: false }
+        Self {
+            out: PathBuf::new(),
+            next: Vec::new(),
+            volume_size: None,
+            threads: 0,
+            recovery: Self::RECOVERY,
+            replace: false,
+            read_back: true,
+        }
     }
 }
 
 /// What was packed.
 #[derive(Clone, Debug)]
 pub struct PackReport {
-    /// The bundle folder.
+    /// The bundle folder, on the first stick.
     pub folder: PathBuf,
+    /// The sticks that were finished; those that an interrupted packing had finished before are not among them.
+    pub sticks: Vec<Stick>,
+    /// How it was made sure that the medium holds what was written.
+    pub read_back: ReadBack,
     /// Names and sizes of the volumes, in order.
     pub volumes: Vec<(String, u64)>,
     /// The manifest.
@@ -110,16 +135,18 @@ pub struct PackReport {
     pub seconds: f64,
 }
 
-/// Makes a bundle folder: volumes, programs, `START-HERE.txt`, `SHA256SUMS`.
+/// Makes a bundle folder: volumes, programs, `START-HERE.txt`, `SHA256SUMS`; on several sticks, one of each on every one.
 ///
 /// The same input gives the same bytes, on any number of threads, but for the signature. Every file is read twice: once for its digests,
 /// which go into the manifest at the head of the archive, and once to be packed; a file that is not, or no longer,
-/// what its size and digest promise stops the work. Until everything is written and on the disk, all names end in
-/// `.part` and the folder says that it is unfinished.
+/// what its size and digest promise stops the work. Until everything on a stick is written and read back, all names on it
+/// end in `.part` and the folder says that it is unfinished.
+///
+/// An interrupted packing is gone on with by doing the same again: volumes that are complete stay.
 ///
 /// # Errors
 /// When a file is not what was promised or changes meanwhile, the target is not empty, read-only, too full or too
-/// small, or the operating system refuses something.
+/// small, does not hold what was written to it, or the operating system refuses something.
 pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporter) -> Result<PackReport, PackError> {
     let start = Instant::now();
     let threads = if options.threads == 0 { ordered::default_threads() } else { options.threads };
@@ -128,31 +155,63 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let surveyed = survey(&files, threads, reporter)?;
     let manifest = describe(input, &files, &surveyed)?;
-    target_disk::check_space(&options.out, &manifest, &surveyed, options.recovery)?;
-
-    let mut folder = BundleFolder::begin(&options.out)?;
-    for (program, (_, source)) in manifest.programs.iter().zip(&input.programs) {
-        folder.copy_program(program, source)?;
-    }
-    let limit = options.volume_size.or_else(|| default_volume_size(&options.out));
-    let key = input.key.map(|key| key.sign(&manifest.to_json(), &manifest.name, manifest.sequence));
-    let signature = key.transpose().map_err(PackError::Sign)?;
-    let plan = ArchivePlan::new(&manifest, signature.as_deref());
     let bundle_id = manifest.id();
+    let journal = journal(input, &manifest, options, reporter)?;
+    let signature = journal.signature.clone();
+    let plan = ArchivePlan::new(&manifest, signature.as_deref());
     let estimate = target_disk::packed_size(&manifest, &surveyed);
-    let mut writer = VolumeWriter::new(&options.out, &manifest.name, bundle_id, limit, options.recovery, estimate);
-    write_archive(&plan, &files, &surveyed, threads, reporter, &mut writer)?;
-    let volumes = folder.add_volumes(&manifest.name, writer.finish()?);
-    folder.write(layout::START_HERE, start_here::text(&manifest, &volumes).as_bytes())?;
-    folder.finish()?;
+    let packing = Packing {
+        manifest: &manifest,
+        programs: &input.programs,
+        options,
+        reporter,
+        frames: plan.segments().len() as u64,
+        expected: estimate + (estimate as f64 * options.recovery / 100.0) as u64,
+    };
+    let sticks = Sticks::begin(packing, journal)?;
+    let mut writer = VolumeWriter::new(sticks, &manifest.name, bundle_id, options.recovery, estimate);
+    while let Err(error) = write_archive(&plan, &files, &surveyed, threads, reporter, &mut writer) {
+        writer.retreat(error)?;
+    }
+    let written = writer.finish()?;
     Ok(PackReport {
         folder: options.out.clone(),
-        volumes,
+        sticks: written.sticks,
+        read_back: written.read_back,
+        volumes: written.volumes,
         bytes: manifest.size(),
         manifest,
         bundle_id,
         seconds: start.elapsed().as_secs_f64(),
     })
+}
+
+/// What an interrupted packing of the same bundle finished, or nothing yet. The manifest is signed where it was not.
+fn journal(
+    input: &PackInput<'_>,
+    manifest: &BundleManifest,
+    options: &PackOptions,
+    reporter: &dyn Reporter,
+) -> Result<Journal, PackError> {
+    let settings = Settings {
+        bundle: manifest.id(),
+        volume_size: options.volume_size.map(|size| size.0),
+        recovery: options.recovery,
+    };
+    let text = manifest.to_json();
+    if let Some(found) = Journal::read(&options.out) {
+        let Some(why) = found.differs(&settings, &text, input.key.map(SigningKey::public)) else { return Ok(found) };
+        if !BundleFolder::is_unfinished(&options.out) && !options.replace {
+            return Err(PackError::NotEmpty { folder: options.out.clone(), bundle: None });
+        }
+        let text = format!(
+            "the interrupted bundle in `{}` cannot be gone on with, it starts over: {why}",
+            options.out.display()
+        );
+        reporter.event(&Event::Note { text: &text });
+    }
+    let signature = input.key.map(|key| key.sign(&text, &manifest.name, manifest.sequence)).transpose();
+    Ok(Journal::new(settings, signature.map_err(PackError::Sign)?))
 }
 
 /// The manifest of what the survey found.
@@ -223,22 +282,24 @@ struct Done {
     frame: Result<Vec<u8>, PackError>,
 }
 
-/// Compresses and writes every segment of the plan.
+/// Compresses and writes every segment of the plan that is not written yet.
 fn write_archive(
     plan: &ArchivePlan<'_>,
     files: &[PackFile],
     surveyed: &[SurveyedFile],
     threads: usize,
     reporter: &dyn Reporter,
-    writer: &mut VolumeWriter,
+    writer: &mut VolumeWriter<'_>,
 ) -> Result<(), PackError> {
+    let first = writer.next_frame();
     let task = layout::archive_name(&plan.manifest().name);
     reporter.event(&Event::TaskStart { task: &task, bytes: Some(plan.manifest().carried_bytes()) });
     let pool = Pool::new();
-    let mut bytes = 0;
+    let before = plan.segments().iter().take(usize::try_from(first).unwrap_or(usize::MAX));
+    let mut bytes = before.filter_map(|segment| plan.chunk(*segment)).map(|(_, length, _)| length).sum();
     ordered::run(
         threads,
-        |give| read_segments(plan, files, surveyed, &pool, give),
+        |give| read_segments(plan, first, files, surveyed, &pool, give),
         Compressors::default,
         |compressors, job: Job| {
             let mut frame = pool.take();
@@ -263,18 +324,20 @@ fn write_archive(
         },
     )?;
     reporter.event(&Event::TaskEnd { task: &task, bytes });
-    Ok(())
+    writer.end_last()
 }
 
+/// Reads the content of every segment from number `first` on.
 fn read_segments(
     plan: &ArchivePlan<'_>,
+    first: u64,
     files: &[PackFile],
     surveyed: &[SurveyedFile],
     pool: &Pool,
     give: &mut dyn FnMut(Job) -> bool,
 ) -> Result<(), PackError> {
     let mut open: Option<(usize, u64, ContentReader)> = None;
-    for segment in plan.segments() {
+    for segment in plan.segments().iter().skip(usize::try_from(first).unwrap_or(usize::MAX)) {
         let (bytes, level) = match (*segment, plan.literal(*segment)) {
             (_, Some(literal)) => (literal, compression::TEXT),
             (Segment::Chunk { file, .. }, None) => {
@@ -319,6 +382,3 @@ fn unchanged(segment: Segment, frame: &[u8], files: &[PackFile], surveyed: &[Sur
     }
     Err(PackError::changed(source, "its content changed"))
 }
-
-#[cfg(test)]
-mod tests {}

@@ -72,6 +72,31 @@ impl SeekTable {
         self.entries.extend((unpacked as u32).to_le_bytes());
     }
 
+    /// How many frames it has.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.entries.len() / Self::ENTRY
+    }
+
+    /// It has none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of every frame, packed and unpacked.
+    pub fn frames(&self) -> impl Iterator<Item = (u32, u32)> {
+        let (entries, _) = self.entries.as_chunks::<8>();
+        entries.iter().map(|[a, b, c, d, e, f, g, h]| {
+            (u32::from_le_bytes([*a, *b, *c, *d]), u32::from_le_bytes([*e, *f, *g, *h]))
+        })
+    }
+
+    /// Takes away all frames but the first `count`.
+    pub fn truncate(&mut self, count: usize) {
+        self.entries.truncate(count * Self::ENTRY);
+    }
+
     /// Bytes of the whole skippable frame once `more` frames have been added.
     #[must_use]
     pub fn length_with(&self, more: usize) -> u64 {

@@ -30,6 +30,11 @@ pub const ARCHIVE_SUFFIX: &str = ".tar.zst";
 pub const PROGRAM: &str = if cfg!(windows) { "fieldforge.exe" } else { "fieldforge" };
 /// Lies in a bundle folder as long as it is being written. It tells a person so, too.
 pub const UNFINISHED: &str = "UNFINISHED.txt";
+/// What of a bundle is written already, for another try. Stays on every stick but the last one: what it tells is needed
+/// to go on with the next one.
+pub const PACKING: &str = "packing.json";
+/// A file that is made and removed again, to see whether a disk holds large files.
+pub const PROBE: &str = "fieldforge-probe.part";
 /// The end of the name of a file that is still being written.
 pub const PARTIAL_SUFFIX: &str = ".part";
 

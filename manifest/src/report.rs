@@ -1,6 +1,7 @@
 //! How long-running work tells what it is doing, without knowing who listens.
 
 use serde::Serialize;
+use std::path::{Path, PathBuf};
 
 /// Something that happened. `--json` prints these, one object per line; a terminal draws bars from them.
 #[derive(Clone, Debug, Serialize)]
@@ -63,6 +64,25 @@ pub enum Event<'a> {
 pub trait Reporter: Send + Sync {
     /// Takes note of an event. Must be quick and must not fail.
     fn event(&self, event: &Event<'_>);
+
+    /// Is a person there who can put in another stick?
+    fn can_ask(&self) -> bool {
+        false
+    }
+
+    /// Asks for another stick and waits; answers its folder, or nothing when nobody is there or wants to go on.
+    fn ask_for_stick(&self, _: &StickRequest<'_>) -> Option<PathBuf> {
+        None
+    }
+}
+
+/// A stick that has to be put in for the work to go on.
+#[derive(Clone, Copy, Debug)]
+pub struct StickRequest<'a> {
+    /// Why, and which one, named by number.
+    pub why: &'a str,
+    /// Where the one before was.
+    pub folder: &'a Path,
 }
 
 /// Nobody listens.

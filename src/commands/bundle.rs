@@ -24,38 +24,57 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
     let fetching = fetch_options(&args.fetch, &wish.folder)?;
     let packing = PackOptions {
         out: home::absolute(&args.out)?,
+        next: args.next.iter().map(|folder| home::absolute(folder)).collect::<Outcome<_>>()?,
         volume_size: args.volume_size,
         recovery: args.recovery,
         replace: args.replace,
+        read_back: !args.no_read_back,
         ..PackOptions::default()
     };
     let key = signing::key(&args.sign, output)?;
     let have = args.have.as_deref().map(inventory).transpose()?;
-    let plan = output.step(1, 4, "Plan", || {
+    let plan = output.step(1, 3, "Plan", || {
         let plan = wish.plan(args.request.trust_on_first_use)?;
         output.say(plan.to_string().trim_end());
         Ok(plan)
     })?;
-    let fetched = output.step(2, 4, "Fetch and check every byte", || fetch(&wish, &plan, &fetching, output))?;
-    let report = output.step(3, 4, "Draw the reference picture and pack", || {
-        pack(&wish, &fetched, &fetching, &packing, key.as_ref(), have.as_ref(), output)
+    let fetched = output.step(2, 3, "Fetch and check every byte", || fetch(&wish, &plan, &fetching, output))?;
+    let report = output.step(3, 3, "Draw the reference picture, pack, read back", || {
+        let report = pack(&wish, &fetched, &fetching, &packing, key.as_ref(), have.as_ref(), output)?;
+        output.say(format!("      {}", report.read_back));
+        Ok(report)
     })?;
-    output.step(4, 4, "Read the bundle back", || read_back(&report, output))?;
     let size = report.volumes.iter().map(|(_, size)| size).sum();
     output.result(
         &serde_json::json!({
-            "folder": report.folder, "volumes": report.volumes, "bundle_id": report.bundle_id, "bytes": report.bytes,
+            "folder": report.folder, "sticks": report.sticks, "read_back": report.read_back, "volumes": report.volumes, "bundle_id": report.bundle_id, "bytes": report.bytes,
             "seconds": report.seconds,
         }),
-        format!(
-            "`{}`: {} in {} file(s)\n\nCarry the whole folder to the other machine and start the program in it:\n    {}",
-            report.folder.display(),
-            ByteSize(size),
-            report.volumes.len(),
-            report.folder.join(layout::PROGRAM).display()
-        ),
+        carry(&report, size),
     );
     Ok(())
+}
+
+/// What to do with what was made.
+fn carry(report: &PackReport, size: u64) -> String {
+    let what = format!("{} in {} file(s)", ByteSize(size), report.volumes.len());
+    let [stick] = report.sticks.as_slice() else {
+        let sticks = report.sticks.iter().map(|stick| {
+            let volumes: Vec<_> = stick.volumes.iter().map(|name| format!("`{name}`")).collect();
+            format!("    {}: {}", stick.folder.display(), volumes.join(", "))
+        });
+        let sticks: Vec<_> = sticks.collect();
+        return format!(
+            "{what}, on several sticks\n{}\n\nCarry all of them to the other machine and start the program on the first one.",
+            sticks.join("\n")
+        );
+    };
+    let folder = stick.folder.display();
+    let program = stick.folder.join(layout::PROGRAM);
+    format!(
+        "`{folder}`: {what}\n\nCarry the whole folder to the other machine and start the program in it:\n    {}",
+        program.display()
+    )
 }
 
 /// Models with more parameters take minutes for a picture of their usual size.

@@ -85,6 +85,43 @@ pub enum PackError {
         /// The least.
         needed: u64,
     },
+    /// A stick has no room for a volume.
+    #[error("`{}` is too full for a volume of this bundle: the least that one needs is {}", folder.display(), ByteSize(*needed))]
+    StickTooSmall {
+        /// The folder.
+        folder: PathBuf,
+        /// Bytes needed.
+        needed: u64,
+    },
+    /// The bundle needs another stick.
+    #[error("`{}` is full: {state}; about {} are still to come", folder.display(), ByteSize(*to_come))]
+    NoNextStick {
+        /// The folder on the stick that is full.
+        folder: PathBuf,
+        /// What is complete.
+        state: String,
+        /// Bytes that are missing, estimated.
+        to_come: u64,
+    },
+    /// The next stick is one that is written already.
+    #[error("`{}` holds stick {stick} of this bundle already", folder.display())]
+    SameStick {
+        /// The folder.
+        folder: PathBuf,
+        /// Its number.
+        stick: u32,
+    },
+    /// The medium does not hold what was written to it.
+    #[error("the medium lies: `{}` does not hold what was written to it: {reason}", file.display())]
+    Lies {
+        /// The file.
+        file: PathBuf,
+        /// How it was noticed.
+        reason: String,
+    },
+    /// A file cannot become as long as it should.
+    #[error("a volume became too large for the file system or for a limit of this session (`ulimit -f`): {0}")]
+    TooLarge(io::Error),
     /// What should be packed makes no sense.
     #[error(transparent)]
     Manifest(ManifestError),
@@ -123,12 +160,33 @@ impl PackError {
             }
             Self::NotEmpty { .. } => "choose a new or empty folder with `--out`".to_owned(),
             Self::NoSpace { needed, free, .. } => {
-                format!("free {} more, or choose another disk with `--out`", ByteSize(needed.saturating_sub(*free)))
+                format!(
+                    "free {} more, choose another disk with `--out`, or use several sticks: `--next DIR` names the folder on \
+                     each further one",
+                    ByteSize(needed.saturating_sub(*free))
+                )
+            }
+            Self::StickTooSmall { .. } => "free space there, or take another stick".to_owned(),
+            Self::NoNextStick { .. } => {
+                "run the same command again with `--next DIR`, the folder on the next stick, once for every further one: it \
+                 goes on behind what is complete. On a terminal it asks for the next stick"
+                    .to_owned()
+            }
+            Self::SameStick { .. } => "put in another stick, or name a folder on another one".to_owned(),
+            Self::Lies { .. } => {
+                "the stick is failing, or smaller than it says: write the bundle to another one with `--out`. The file was \
+                 left as it is; the same command again would write it anew"
+                    .to_owned()
+            }
+            Self::TooLarge(_) => {
+                "cut the archive into smaller volumes, for example `--volume-size 2GB`, and run the command again".to_owned()
             }
             Self::VolumeTooSmall { .. } => "choose larger volumes: `--volume-size 8MiB` always works".to_owned(),
             Self::Manifest(error) => return error.hint(),
             Self::Full(_) => {
-                "free space there, or choose another disk with `--out`; then run the same command again".to_owned()
+                "free space there, choose another disk with `--out`, or name a further stick with `--next DIR`; then run the \
+                 same command again: it goes on behind the volumes that are complete"
+                    .to_owned()
             }
             Self::ReadOnly(_) => {
                 "check the stick's write protection and your rights, or choose another folder with `--out`".to_owned()
@@ -155,6 +213,7 @@ impl PackError {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(error),
             io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => Self::ReadOnly(error),
+            io::ErrorKind::FileTooLarge => Self::TooLarge(error),
             _ => Self::Io(error),
         }
     }

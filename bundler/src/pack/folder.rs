@@ -1,20 +1,30 @@
 //! The bundle folder while it is being made.
 
-use super::volume_writer::WrittenVolume;
-use super::{PackError, survey};
+use super::{PackError, ReadBack, Reading, survey};
 use manifest::frame::{RecordError, VolumeHeader};
-use manifest::{Program, Sha256, layout};
+use manifest::{Program, Reporter, Sha256, layout};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 const UNFINISHED_TEXT: &str = "This bundle is not finished: it is still being made, or making it was interrupted.\n\
-    Do not carry it anywhere. Run the same `fieldforge bundle` command again; it starts over in this folder.\n";
+    Do not carry it anywhere. Run the same `fieldforge bundle` command again; it goes on where it was.\n";
 
 /// A folder in which everything is called `.part` and which says that it is unfinished, until [`BundleFolder::finish`].
 pub(crate) struct BundleFolder {
     folder: PathBuf,
-    /// Written files: where they are, their final name, their digest.
-    files: Vec<(PathBuf, String, Sha256)>,
+    files: Vec<WrittenFile>,
+}
+
+/// A file that is complete and on the disk.
+pub(crate) struct WrittenFile {
+    /// Where it is now.
+    pub(crate) path: PathBuf,
+    /// Its final name.
+    pub(crate) name: String,
+    pub(crate) size: u64,
+    pub(crate) sha256: Sha256,
+    /// It was read back.
+    pub(crate) checked: bool,
 }
 
 impl BundleFolder {
@@ -25,8 +35,8 @@ impl BundleFolder {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(PackError::writing(error)),
         };
-        let unfinished = names.iter().any(|name| name == layout::UNFINISHED);
-        if !unfinished && !replace && !names.is_empty() {
+        let begun = names.iter().any(|name| name == layout::UNFINISHED || name == layout::PACKING);
+        if !begun && !replace && !names.is_empty() {
             let bundle = names.iter().find(|name| layout::parse_volume_name(name).is_some()).cloned();
             return Err(PackError::NotEmpty { folder: folder.to_path_buf(), bundle });
         }
@@ -37,8 +47,22 @@ impl BundleFolder {
         Ok(())
     }
 
-    /// Makes the folder, removes what an earlier bundle left in it, and marks it as unfinished.
-    pub(crate) fn begin(folder: &Path) -> Result<Self, PackError> {
+    /// Bytes of what [`BundleFolder::begin`] would remove.
+    pub(crate) fn removable(folder: &Path) -> u64 {
+        let names = list(folder).unwrap_or_default();
+        let sizes =
+            names.iter().filter(|name| is_ours(name)).filter_map(|name| fs_err::metadata(folder.join(name)).ok());
+        sizes.map(|metadata| metadata.len()).sum()
+    }
+
+    /// It is marked as unfinished.
+    pub(crate) fn is_unfinished(folder: &Path) -> bool {
+        folder.join(layout::UNFINISHED).exists()
+    }
+
+    /// Makes the folder, marks it as unfinished, and removes what an earlier bundle left in it, but for the files whose
+    /// names are in `keep`.
+    pub(crate) fn begin(folder: &Path, keep: &[String]) -> Result<Self, PackError> {
         fs_err::create_dir_all(folder).map_err(PackError::writing)?;
         let mark = folder.join(layout::UNFINISHED);
         let mut file = fs_err::File::create(&mark).map_err(PackError::writing)?;
@@ -46,11 +70,16 @@ impl BundleFolder {
         file.sync_all().map_err(PackError::writing)?;
         sync(folder)?;
         for name in list(folder).map_err(PackError::writing)? {
-            if is_ours(&name) {
+            if is_ours(&name) && !keep.contains(&name) {
                 fs_err::remove_file(folder.join(name)).map_err(PackError::writing)?;
             }
         }
         Ok(Self { folder: folder.to_path_buf(), files: Vec::new() })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn copy_program(&mut self, program: &Program, source: &Path) -> Result<(), PackError> {
@@ -62,7 +91,7 @@ impl BundleFolder {
         if found != program.sha256 {
             return Err(PackError::ProgramChanged { path: source.to_path_buf() });
         }
-        self.files.push((partial, program.file.to_string(), found));
+        self.add(partial, program.file.to_string(), program.size, found);
         Ok(())
     }
 
@@ -71,29 +100,33 @@ impl BundleFolder {
         let mut file = fs_err::File::create(&partial).map_err(PackError::writing)?;
         file.write_all(content).map_err(PackError::writing)?;
         file.sync_all().map_err(PackError::writing)?;
-        self.files.push((partial, name.to_owned(), Sha256::of(content)));
+        self.add(partial, name.to_owned(), content.len() as u64, Sha256::of(content));
         Ok(())
     }
 
-    /// Takes the volumes over; a single one is called like an archive. Answers names and sizes.
-    pub(crate) fn add_volumes(&mut self, bundle: &str, volumes: Vec<WrittenVolume>) -> Vec<(String, u64)> {
-        let single = volumes.len() == 1;
-        let mut names = Vec::new();
-        for (number, volume) in (1..).zip(volumes) {
-            let name = if single { layout::archive_name(bundle) } else { layout::volume_name(bundle, number) };
-            self.files.push((volume.partial, name.clone(), volume.sha256));
-            names.push((name, volume.size));
-        }
-        names
+    /// Takes over a file that is complete and on the disk.
+    pub(crate) fn add(&mut self, path: PathBuf, name: String, size: u64, sha256: Sha256) {
+        self.files.push(WrittenFile { path, name, size, sha256, checked: false });
     }
 
-    /// Writes `SHA256SUMS`, gives every file its final name and takes the mark away.
-    pub(crate) fn finish(mut self) -> Result<(), PackError> {
-        let mut sums: Vec<String> = self.files.iter().map(|(_, name, sha256)| format!("{sha256}  {name}\n")).collect();
+    /// The file that will be called `name`.
+    pub(crate) fn file_mut(&mut self, name: &str) -> Option<&mut WrittenFile> {
+        self.files.iter_mut().find(|file| file.name == name)
+    }
+
+    /// Writes `SHA256SUMS`, reads back what was not yet read back if that is wanted, gives every file its final name and
+    /// takes the mark away.
+    pub(crate) fn finish(mut self, read_back: bool, reporter: &dyn Reporter) -> Result<ReadBack, PackError> {
+        let mut sums: Vec<String> = self.files.iter().map(|file| format!("{}  {}\n", file.sha256, file.name)).collect();
         sums.sort_by(|a, b| a.get(66..).cmp(&b.get(66..)));
         self.write(layout::SHA256SUMS, sums.concat().as_bytes())?;
-        for (partial, name, _) in &self.files {
-            fs_err::rename(partial, self.folder.join(name)).map_err(PackError::writing)?;
+        let mut how = ReadBack::Medium;
+        for file in self.files.iter().filter(|file| read_back && !file.checked) {
+            let reading = Reading::begin(&file.path, &file.name, file.size, file.sha256);
+            how = how.max(reading.finish(reporter)?);
+        }
+        for file in &self.files {
+            fs_err::rename(&file.path, self.folder.join(&file.name)).map_err(PackError::writing)?;
         }
         sync(&self.folder)?;
         fs_err::remove_file(self.folder.join(layout::UNFINISHED)).map_err(PackError::writing)?;
@@ -101,7 +134,7 @@ impl BundleFolder {
         if let Some(parent) = self.folder.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             sync(parent)?;
         }
-        Ok(())
+        Ok(if read_back { how } else { ReadBack::Off })
     }
 }
 
@@ -109,7 +142,9 @@ impl BundleFolder {
 fn is_ours(name: &str) -> bool {
     let name = name.strip_suffix(layout::PARTIAL_SUFFIX).unwrap_or(name);
     let program = name == "fieldforge" || name.starts_with("fieldforge-") || name == "fieldforge.exe";
-    [layout::START_HERE, layout::SHA256SUMS].contains(&name) || program || layout::parse_volume_name(name).is_some()
+    [layout::START_HERE, layout::SHA256SUMS, layout::PACKING].contains(&name)
+        || program
+        || layout::parse_volume_name(name).is_some()
 }
 
 /// An archive that begins as ours do, or that the `SHA256SUMS` beside it lists (a damaged one of ours).
@@ -133,7 +168,7 @@ fn list(folder: &Path) -> std::io::Result<Vec<String>> {
 }
 
 /// Makes names durable. Not every file system can (FAT through FUSE); then there is nothing more to do.
-fn sync(folder: &Path) -> Result<(), PackError> {
+pub(super) fn sync(folder: &Path) -> Result<(), PackError> {
     if cfg!(unix) {
         let outcome = fs_err::File::open(folder).and_then(|folder| folder.sync_all());
         return match outcome {

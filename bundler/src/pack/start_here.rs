@@ -3,12 +3,23 @@
 use manifest::{BundleManifest, ByteSize, layout};
 use std::fmt::Write as _;
 
+/// Which stick a text is for.
+pub(crate) struct StickNote<'a> {
+    /// From 1.
+    pub(crate) number: u32,
+    /// It is the last one, or the only one.
+    pub(crate) last: bool,
+    /// The names of the volumes on it.
+    pub(crate) volumes: &'a [String],
+}
+
 /// The text. It depends on nothing but the bundle, so that it is the same each time.
-pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> String {
+pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
+    let several = stick.number > 1 || !stick.last;
     let name = &manifest.name;
     let mut text = format!(
         "START HERE\n==========\n\n\
-        This folder is a Fieldforge bundle called \"{name}\".\n\n\
+        This folder is {part}a Fieldforge bundle called \"{name}\".\n\n{sticks}\
         It holds everything that is needed to make pictures from words on a computer that has\n\
         no internet: the models, the page to work with, and the program. It needs no network,\n\
         no account and no other software, and it sends nothing to anybody.\n\n\n\
@@ -23,6 +34,8 @@ pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> Stri
         \x20      cp {program} /tmp/ && chmod +x /tmp/{program} && /tmp/{program} start .\n\n\
         To check the bundle only:      ./{program} verify .\n\
         To see what is inside:         ./{program} inspect .\n\n",
+        part = if several { "a part of " } else { "" },
+        sticks = if several { stick.text() } else { String::new() },
         program = manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),
     );
     let needs = &manifest.needs;
@@ -42,11 +55,12 @@ pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> Stri
             writeln!(text, "  {} ({}, {size})\n      licence: {}", component.title, component.kind, component.licence);
     }
     let archive = layout::archive_name(name);
-    let pattern = if volumes.len() == 1 { archive.clone() } else { format!("{archive}.*") };
+    let single = stick.volumes.first() == Some(&archive);
+    let pattern = if single { archive.clone() } else { format!("{archive}.*") };
     let _ = write!(
         text,
         "\n\nIF THE PROGRAM DOES NOT RUN HERE\n--------------------------------\n\n\
-        No data is locked in. The archive is an ordinary tar file, compressed with zstd.\n\n\
+        No data is locked in. The archive is an ordinary tar file, compressed with zstd.\n{join}\n\
         Linux:             cat {pattern} | tar --zstd -x\n\
         macOS, BSD:        cat {pattern} | bsdtar -x\n\
         Windows:           {}open it with 7-Zip (version 24 or later), twice:\n\
@@ -59,11 +73,33 @@ pub(crate) fn text(manifest: &BundleManifest, volumes: &[(String, u64)]) -> Stri
         The program is free software and comes without any warranty; each model keeps the\n\
         licence named above.\n\n\
         Made by {}. Bundle {}.\n",
-        if volumes.len() == 1 { String::new() } else { "join the volumes (copy /b), then ".to_owned() },
+        if single { String::new() } else { "join the volumes (copy /b), then ".to_owned() },
         layout::SHA256SUMS,
         manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),
         manifest.made_by,
         manifest.id(),
+        join = if several {
+            format!("First copy the files `{archive}.*` of all sticks into one folder.\n")
+        } else {
+            String::new()
+        },
     );
     text
+}
+
+impl StickNote<'_> {
+    /// Which one it is and what is on it.
+    fn text(&self) -> String {
+        let number = self.number;
+        let which = match self.last {
+            true => format!("It is stick {number} of {number}, the last one"),
+            false => format!("It is stick {number} of several; the last one says how many there are"),
+        };
+        format!(
+            "{which}. On it lie\n{}\n\
+            Begin with stick 1; after it, the others can be put in in any order. The program says\n\
+            which one it needs, and goes on where it was if it is stopped meanwhile.\n\n",
+            self.volumes.iter().map(|name| format!("    {name}\n")).collect::<String>()
+        )
+    }
 }

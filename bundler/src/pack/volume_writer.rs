@@ -1,95 +1,135 @@
 //! Writes frames into volumes.
 
 use super::PackError;
+use super::journal::FinishedVolume;
+use super::sticks::{Sticks, Written};
 use manifest::frame::{SeekTable, VolumeEnd, VolumeHeader};
 use manifest::{ByteSize, Sha256, layout};
 use recovery::{Geometry, SectionEncoder};
 use sha2::Digest as _;
 use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Writes frames one behind the other and begins a new volume when one is full. A frame is never cut. Recovery data
-/// follow each section that they protect; the seek table ends the last volume.
+/// A volume is not begun on the rest of a stick if it could hold less than this many bytes.
+const LEAST: u64 = 32 << 20;
+
+/// Writes frames one behind the other and begins a new volume when one is full, or a new stick when that is. A frame is
+/// never cut. Recovery data follow each section that they protect; the seek table ends the last volume.
 ///
 /// Volumes are written from front to back, once, under names that end in `.part`.
-pub(crate) struct VolumeWriter {
-    folder: PathBuf,
+pub(crate) struct VolumeWriter<'a> {
+    sticks: Sticks<'a>,
     name: String,
     bundle: Sha256,
-    limit: u64,
     /// Per cent.
     recovery: f64,
     /// Bytes that are still to come, estimated.
     to_come: u64,
     seek_table: SeekTable,
     open: Option<OpenVolume>,
-    done: Vec<WrittenVolume>,
     next_frame: u64,
+    /// How things stood when the open volume was begun.
+    before: Before,
+    /// The stick has no room for the open volume.
+    full: bool,
 }
 
-/// A volume that is complete and on the disk, still under a name that ends in `.part`.
-pub(crate) struct WrittenVolume {
-    pub(crate) partial: PathBuf,
-    pub(crate) size: u64,
-    pub(crate) sha256: Sha256,
+#[derive(Clone, Default)]
+struct Before {
+    partial: PathBuf,
+    frames: usize,
+    next_frame: u64,
+    to_come: u64,
 }
 
 struct OpenVolume {
+    number: u32,
     partial: PathBuf,
     file: BufWriter<fs_err::File>,
+    /// Most bytes that it may get.
+    limit: u64,
     size: u64,
     hasher: sha2::Sha256,
     section: Option<SectionEncoder>,
 }
 
-impl VolumeWriter {
-    /// `recovery`: how much recovery data, in per cent; `estimate`: bytes of all frames, about.
-    pub(crate) fn new(
-        folder: &Path,
-        name: &str,
-        bundle: Sha256,
-        limit: Option<ByteSize>,
-        recovery: f64,
-        estimate: u64,
-    ) -> Self {
+impl<'a> VolumeWriter<'a> {
+    /// Goes on behind what is finished on `sticks`. `recovery`: how much recovery data, in per cent; `estimate`: bytes of
+    /// all frames, about.
+    pub(crate) fn new(sticks: Sticks<'a>, name: &str, bundle: Sha256, recovery: f64, estimate: u64) -> Self {
+        let journal = sticks.journal();
         Self {
-            folder: folder.to_path_buf(),
             name: name.to_owned(),
             bundle,
-            limit: limit.map_or(u64::MAX, |limit| limit.0),
             recovery,
-            to_come: estimate,
-            seek_table: SeekTable::default(),
+            to_come: estimate.saturating_sub(journal.packed()),
+            seek_table: journal.seek_table(),
             open: None,
-            done: Vec::new(),
-            next_frame: 0,
+            next_frame: journal.next_frame(),
+            before: Before::default(),
+            full: false,
+            sticks,
         }
+    }
+
+    /// The number of the frame that comes next.
+    pub(crate) const fn next_frame(&self) -> u64 {
+        self.next_frame
     }
 
     /// Writes one frame that decodes to `content` bytes.
     pub(crate) fn frame(&mut self, frame: &[u8], content: u64) -> Result<(), PackError> {
         let length = frame.len() as u64;
-        if self.open.as_ref().is_some_and(|open| open.size + self.rest(open, length) > self.limit) {
+        if self.open.as_ref().is_some_and(|open| open.size + self.rest(open, length) > open.limit) {
             self.close(false)?;
         }
         let mut open = match self.open.take() {
             Some(open) => open,
-            None => self.begin()?,
+            None => self.begin(length)?,
         };
         if open.section.as_ref().is_some_and(|section| section.room() < length) {
-            open.end_section(&mut self.seek_table)?;
+            let ended = open.end_section(&mut self.seek_table);
+            self.watch(ended)?;
             open.section = self.section(&open, length);
         }
-        if open.size + self.rest(&open, length) > self.limit {
-            let needed = open.size + self.rest(&open, length);
-            return Err(PackError::VolumeTooSmall { limit: ByteSize(self.limit), needed });
+        let needed = open.size + self.rest(&open, length);
+        if needed > open.limit {
+            return Err(match self.sticks.largest_volume() {
+                (_, true) => PackError::StickTooSmall { folder: self.sticks.path().to_path_buf(), needed },
+                (limit, false) => PackError::VolumeTooSmall { limit: ByteSize(limit), needed },
+            });
         }
-        open.write(frame)?;
+        let written = open.write(frame);
+        self.watch(written)?;
         self.seek_table.push(length, content);
         self.to_come = self.to_come.saturating_sub(length);
         self.next_frame += 1;
         self.open = Some(open);
         Ok(())
+    }
+
+    /// Takes back the open volume because the stick is full, so that it can be made again: shorter, or on the next stick.
+    ///
+    /// # Errors
+    /// `error`, when that was something else or there is no other stick.
+    pub(crate) fn retreat(&mut self, error: PackError) -> Result<(), PackError> {
+        if !self.full || !self.sticks.can_go_on() {
+            return Err(error);
+        }
+        self.full = false;
+        self.open = None;
+        let written = fs_err::metadata(&self.before.partial).map_or(0, |metadata| metadata.len());
+        fs_err::remove_file(&self.before.partial).map_err(PackError::writing)?;
+        self.sticks.is_full(written);
+        self.seek_table.truncate(self.before.frames);
+        (self.next_frame, self.to_come) = (self.before.next_frame, self.before.to_come);
+        Ok(())
+    }
+
+    /// Remembers that the disk was full.
+    fn watch<T>(&mut self, outcome: Result<T, PackError>) -> Result<T, PackError> {
+        self.full |= matches!(outcome, Err(PackError::Full(_)));
+        outcome
     }
 
     /// Bytes that a volume needs for one more frame of `length` bytes and everything that must follow it.
@@ -105,10 +145,22 @@ impl VolumeWriter {
         length + recovery + VolumeEnd::LENGTH as u64 + self.seek_table.length_with(4)
     }
 
-    fn begin(&mut self) -> Result<OpenVolume, PackError> {
-        let number = self.done.len() as u32 + 1;
+    fn begin(&mut self, length: u64) -> Result<OpenVolume, PackError> {
+        let (largest, short) = self.sticks.largest_volume();
+        let least = LEAST.min(self.to_come).max(length + length / 8 + VolumeHeader::LENGTH as u64);
+        if !self.sticks.is_fresh() && short && largest < least {
+            self.sticks.change()?;
+        }
+        let number = self.sticks.journal().volumes.len() as u32 + 1;
+        let partial = layout::partial(&self.sticks.path().join(layout::volume_name(&self.name, number)));
         let header = VolumeHeader { bundle: self.bundle, number, first_frame: self.next_frame }.encode();
-        let mut open = OpenVolume::create(&self.folder, &self.name, number)?;
+        self.before = Before {
+            partial: partial.clone(),
+            frames: self.seek_table.len(),
+            next_frame: self.next_frame,
+            to_come: self.to_come,
+        };
+        let mut open = OpenVolume::create(partial, number, self.sticks.largest_volume().0)?;
         open.section = self.section(&open, header.len() as u64);
         open.write(&header)?;
         self.seek_table.push(header.len() as u64, 0);
@@ -117,22 +169,33 @@ impl VolumeWriter {
 
     /// How a section is divided that holds what is still to come in this volume, `least` bytes at least.
     fn geometry(&self, open: &OpenVolume, least: u64) -> Option<Geometry> {
-        let expected = self.to_come.min(self.limit.saturating_sub(open.size)).max(least);
+        let expected = self.to_come.min(open.limit.saturating_sub(open.size)).max(least);
         Geometry::plan(expected, self.recovery)
     }
 
     /// That section.
     fn section(&self, open: &OpenVolume, least: u64) -> Option<SectionEncoder> {
         let geometry = self.geometry(open, least)?;
-        Some(SectionEncoder::new(geometry, self.bundle, self.done.len() as u32 + 1, open.size))
+        Some(SectionEncoder::new(geometry, self.bundle, open.number, open.size))
     }
 
     fn close(&mut self, last: bool) -> Result<(), PackError> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
+        let ended = self.end(&mut open, last);
+        self.watch(ended)?;
+        let sha256 = Sha256::from_bytes(open.hasher.finalize().into());
+        let frames = self.seek_table.frames().skip(self.before.frames).collect();
+        let volume = FinishedVolume { stick: 0, size: open.size, sha256, next_frame: self.next_frame, frames };
+        drop(open.file);
+        self.sticks.add_volume(open.partial, volume)
+    }
+
+    /// Writes what a volume ends with and waits for the disk.
+    fn end(&mut self, open: &mut OpenVolume, last: bool) -> Result<(), PackError> {
         open.end_section(&mut self.seek_table)?;
         let end = VolumeEnd {
             bundle: self.bundle,
-            number: self.done.len() as u32 + 1,
+            number: open.number,
             last,
             next_frame: self.next_frame,
             sha256: Sha256::from_bytes(open.hasher.clone().finalize().into()),
@@ -143,26 +206,28 @@ impl VolumeWriter {
             open.write(&self.seek_table.encode())?;
         }
         open.file.flush().map_err(PackError::writing)?;
-        open.file.get_ref().sync_all().map_err(PackError::writing)?;
-        let sha256 = Sha256::from_bytes(open.hasher.finalize().into());
-        self.done.push(WrittenVolume { partial: open.partial, size: open.size, sha256 });
-        Ok(())
+        open.file.get_ref().sync_all().map_err(PackError::writing)
     }
 
     /// Ends the last volume.
-    pub(crate) fn finish(mut self) -> Result<Vec<WrittenVolume>, PackError> {
-        self.close(true)?;
-        Ok(self.done)
+    pub(crate) fn end_last(&mut self) -> Result<(), PackError> {
+        self.close(true)
+    }
+
+    /// Finishes the last stick.
+    pub(crate) fn finish(self) -> Result<Written, PackError> {
+        self.sticks.finish()
     }
 }
 
 impl OpenVolume {
-    fn create(folder: &Path, name: &str, number: u32) -> Result<Self, PackError> {
-        let partial = layout::partial(&folder.join(layout::volume_name(name, number)));
+    fn create(partial: PathBuf, number: u32, limit: u64) -> Result<Self, PackError> {
         let file = fs_err::File::create(&partial).map_err(PackError::writing)?;
         Ok(Self {
+            number,
             partial,
             file: BufWriter::with_capacity(256 << 10, file),
+            limit,
             size: 0,
             hasher: sha2::Sha256::new(),
             section: None,

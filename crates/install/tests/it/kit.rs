@@ -69,7 +69,7 @@ pub(crate) fn pack_into(
     let volume_size = volume.map(ByteSize);
     // Short volumes are for tests of what happens without recovery data; these would be most of them.
     let recovery = if volume.is_some() { 0.0 } else { PackOptions::RECOVERY };
-    let options = PackOptions { out: sandbox.path(out), volume_size, threads, recovery, replace: false };
+    let options = PackOptions { out: sandbox.path(out), volume_size, threads, recovery, ..PackOptions::default() };
     pack(input, &options, &Silent).unwrap()
 }
 
