@@ -19,7 +19,8 @@ Draw one picture now:                     fieldforge generate \"a banana\"
 What can go into a bundle:                fieldforge catalog list
 Something does not work:                  fieldforge doctor
 
-Exit status: 0 done; 1 it cannot be done (the message says why and what to do); 2 wrong usage or a fault of ours.";
+Exit status: 0 done; 1 it cannot be done (the message says why and what to do); 2 wrong usage or a fault of ours;
+130 stopped by Ctrl+C (the message says what is left and how to go on).";
 
 /// A portable forge for pictures: pack Stable Diffusion models, carry them across an air gap, generate offline with proof.
 #[derive(Debug, Parser)]

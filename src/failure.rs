@@ -1,5 +1,7 @@
 //! How a command ends badly: one message, one hint, one exit status, decided here.
 
+use crate::stop;
+use manifest::Stopped;
 use std::fmt;
 use std::process::ExitCode;
 
@@ -9,6 +11,7 @@ pub(crate) struct Failure {
     message: String,
     hint: Option<String>,
     status: u8,
+    stopped: bool,
 }
 
 /// The result of every command.
@@ -17,12 +20,18 @@ pub(crate) type Outcome<T = ()> = Result<T, Failure>;
 impl Failure {
     /// The request cannot be met: exit status 1.
     pub(crate) fn new(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None, status: 1 }
+        Self { message: message.to_string(), hint: None, status: 1, stopped: false }
     }
 
     /// Wrong usage: exit status 2.
     pub(crate) fn usage(message: impl fmt::Display) -> Self {
-        Self { message: message.to_string(), hint: None, status: 2 }
+        Self { message: message.to_string(), hint: None, status: 2, stopped: false }
+    }
+
+    /// Somebody asked to stop: exit status 130. `left`: what is there now.
+    pub(crate) fn stopped(left: impl fmt::Display) -> Self {
+        let hint = Some("run the same command again to go on".to_owned());
+        Self { message: left.to_string(), hint, status: stop::STATUS, stopped: true }
     }
 
     /// What to do now.
@@ -33,6 +42,10 @@ impl Failure {
 
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status)
+    }
+
+    pub(crate) const fn is_stop(&self) -> bool {
+        self.stopped
     }
 
     pub(crate) fn message(&self) -> &str {
@@ -54,15 +67,31 @@ pub(crate) fn guarded(work: impl FnOnce() -> Outcome) -> Outcome {
     })
 }
 
-/// `error: …`, an empty line, `hint: …`.
+/// `error: …`, an empty line, `hint: …`. A stop that was asked for is no error: `Stopped.`, what is left, how to go on.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.stopped {
+            write!(f, "Stopped. {}.", capitalised(&self.message))?;
+            return self.hint.iter().try_for_each(|hint| write!(f, " {}.", capitalised(hint)));
+        }
         write!(f, "error: {}", self.message)?;
         match &self.hint {
             Some(hint) => write!(f, "\n\nhint: {hint}"),
             None => Ok(()),
         }
     }
+}
+
+fn capitalised(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
+}
+
+/// Did `error` come from somebody's wish to stop?
+fn is_stop(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<Stopped>()
+        || matches!(error.downcast_ref(), Some(engine::EngineError::Cancelled))
+        || error.source().is_some_and(is_stop)
 }
 
 /// The text of an error and of its causes, each said once.
@@ -83,8 +112,14 @@ macro_rules! from_hinted {
     ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for Failure {
             fn from(error: $error) -> Self {
-                let hint = error.hint();
-                Self { message: chain(&error), hint, status: 1 }
+                let (hint, message) = (error.hint(), chain(&error));
+                if is_stop(&error) {
+                    // The engine leaves nothing behind.
+                    let left = message.strip_prefix("stopped: ").unwrap_or("the picture is not finished");
+                    let stopped = Self::stopped(left);
+                    return Self { hint: hint.or(stopped.hint), ..stopped };
+                }
+                Self { message, hint, status: 1, stopped: false }
             }
         }
     )+};
@@ -103,6 +138,12 @@ from_hinted!(
     server::ServerError,
 );
 
+impl From<Stopped> for Failure {
+    fn from(_: Stopped) -> Self {
+        Self::stopped("nothing was changed")
+    }
+}
+
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         let hint = match error.kind() {
@@ -112,7 +153,7 @@ impl From<std::io::Error> for Failure {
             std::io::ErrorKind::NotFound => Some("check the spelling of the path"),
             _ => None,
         };
-        Self { message: chain(&error), hint: hint.map(str::to_owned), status: 1 }
+        Self { message: chain(&error), hint: hint.map(str::to_owned), status: 1, stopped: false }
     }
 }
 

@@ -17,6 +17,7 @@ mod output;
 mod picture_request;
 mod self_test;
 mod signing;
+mod stop;
 mod system;
 
 use clap::Parser as _;
@@ -45,20 +46,20 @@ fn run(command: Option<Command>, output: &Output) -> Outcome {
     match command {
         None => commands::start::without_arguments(output),
         Some(Command::Start(args)) => commands::start::run(&args, output),
-        Some(Command::Demo(args)) => commands::demo::run(&args, output),
+        Some(Command::Demo(args)) => output.stop().gently(|| commands::demo::run(&args, output)),
         Some(Command::Catalog(command)) => commands::catalog::run(&command, output),
         Some(Command::Plan(args)) => commands::plan::run(&args, output),
-        Some(Command::Bundle(args)) => commands::bundle::run(&args, output),
-        Some(Command::Verify(args)) => commands::verify::run(&args, output),
+        Some(Command::Bundle(args)) => output.stop().gently(|| commands::bundle::run(&args, output)),
+        Some(Command::Verify(args)) => output.stop().gently(|| commands::verify::run(&args, output)),
         Some(Command::Inventory(args)) => commands::inventory::inventory(&args, output),
         Some(Command::History(args)) => commands::inventory::history(&args, output),
         Some(Command::Gc(args)) => commands::inventory::collect_garbage(&args, output),
         Some(Command::Keygen(args)) => commands::keygen::run(&args, output),
-        Some(Command::Repair(args)) => commands::repair::run(&args, output),
+        Some(Command::Repair(args)) => output.stop().gently(|| commands::repair::run(&args, output)),
         Some(Command::Models(args)) => commands::models::run(&args, output),
         Some(Command::Inspect(args)) => commands::inspect::run(&args, output),
-        Some(Command::Install(args)) => commands::install::run(&args, output),
-        Some(Command::Selftest(args)) => commands::selftest::run(&args, output),
+        Some(Command::Install(args)) => output.stop().gently(|| commands::install::run(&args, output)),
+        Some(Command::Selftest(args)) => output.stop().gently(|| commands::selftest::run(&args, output)),
         Some(Command::Serve(args)) => commands::serve::run(&args, output),
         Some(Command::Generate(args)) => commands::generate::run(&args, output),
         Some(Command::Doctor(args)) => commands::doctor::run(&args, output),

@@ -5,12 +5,15 @@
 
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
+use crate::stop::Stop;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use manifest::{ByteSize, Event, Reporter, StickRequest};
 use std::collections::HashMap;
 use std::fmt::Display;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +30,8 @@ pub(crate) struct Output {
     terminal: bool,
     bars: MultiProgress,
     tasks: Mutex<HashMap<String, Task>>,
+    stop: Stop,
+    stop_said: AtomicBool,
 }
 
 struct Task {
@@ -39,7 +44,20 @@ struct Task {
 impl Output {
     pub(crate) fn new(global: GlobalArgs) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        Self { json: global.json, quiet: global.quiet, terminal, bars: MultiProgress::new(), tasks: Mutex::default() }
+        Self {
+            json: global.json,
+            quiet: global.quiet,
+            terminal,
+            bars: MultiProgress::new(),
+            tasks: Mutex::default(),
+            stop: Stop::listen(),
+            stop_said: AtomicBool::new(false),
+        }
+    }
+
+    /// Ctrl-C and its like, as this run hears them.
+    pub(crate) fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// The result that was asked for, on stdout: `value` as JSON, or `text` for people.
@@ -76,8 +94,12 @@ impl Output {
 
     /// How the run ended badly.
     pub(crate) fn failure(&self, failure: &Failure) {
+        for (_, task) in self.tasks().drain() {
+            task.bar.inspect(ProgressBar::finish_and_clear);
+        }
         if self.json {
-            let value = serde_json::json!({ "event": "error", "message": failure.message(), "hint": failure.hint() });
+            let event = if failure.is_stop() { "stopped" } else { "error" };
+            let value = serde_json::json!({ "event": event, "message": failure.message(), "hint": failure.hint() });
             self.out(&value.to_string());
         }
         self.err(&failure.to_string());
@@ -91,11 +113,19 @@ impl Output {
         title: &str,
         work: impl FnOnce() -> Result<T, Failure>,
     ) -> Result<T, Failure> {
+        if self.stop.asked() {
+            return Err(Failure::stopped(format!("{} of {of} steps are done", number.saturating_sub(1))));
+        }
         self.event(&Event::Step { number, of, title });
         let began = Instant::now();
         let value = work()?;
         self.event(&Event::StepDone { number, of, title, seconds: began.elapsed().as_secs_f64() });
         Ok(value)
+    }
+
+    /// What the engine asks after every step of a picture.
+    pub(crate) fn draw_on(&self) -> ControlFlow<()> {
+        if self.stopping() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
     fn out(&self, line: &str) {
@@ -147,6 +177,14 @@ impl Output {
 }
 
 impl Reporter for Output {
+    fn stopping(&self) -> bool {
+        let asked = self.stop.asked();
+        if asked && !self.stop_said.swap(true, Ordering::Relaxed) {
+            self.say("stopping at the next safe place; once more ends at once");
+        }
+        asked
+    }
+
     fn event(&self, event: &Event<'_>) {
         if self.json {
             return self.out(&serde_json::to_string(event).unwrap_or_default());
@@ -186,7 +224,8 @@ impl Reporter for Output {
             .ok()?;
             terminal.flush().ok()?;
             let mut typed = String::new();
-            std::io::stdin().lock().take(MAX_PATH).read_line(&mut typed).ok().filter(|read| *read > 0)?;
+            let read = self.stop.abruptly(|| std::io::stdin().lock().take(MAX_PATH).read_line(&mut typed));
+            read.ok().filter(|read| *read > 0)?;
             match typed.trim() {
                 "" => Some(request.folder.to_path_buf()),
                 folder => std::path::absolute(folder).ok(),

@@ -21,8 +21,24 @@ pub(crate) fn free_space(folder: &Path) -> Option<u64> {
     folder.ancestors().find(|folder| folder.exists()).and_then(|folder| fs4::available_space(folder).ok())
 }
 
+/// Whether this program was started with `signal` ignored, as `nohup` does with SIGHUP.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let text = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = text.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    let bit = signal.checked_sub(1).and_then(|bit| u32::try_from(bit).ok()).unwrap_or(u32::MAX);
+    mask.checked_shr(bit).is_some_and(|mask| mask & 1 == 1)
+}
+
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn an_ignored_signal_is_known() {
+        // The run-time of Rust ignores SIGPIPE; nobody can ignore SIGKILL.
+        assert_eq!(super::is_ignored(13), cfg!(target_os = "linux"));
+        assert!(!super::is_ignored(9) && !super::is_ignored(0) && !super::is_ignored(i32::MAX));
+    }
+
     #[test]
     fn this_machine_has_memory_and_disk() {
         if cfg!(target_os = "linux") {

@@ -7,6 +7,7 @@
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
 //! - `pictures`: pictures from pictures, drawn with the built-in model
 //! - `sealed`: what the kernel saw of a sealed run
+//! - `stop`: Ctrl-C at various moments, and how it goes on
 
 mod bad_input;
 mod help;
@@ -15,4 +16,5 @@ mod library;
 mod pictures;
 mod run;
 mod sealed;
+mod stop;
 mod tidy;

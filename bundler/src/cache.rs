@@ -1,8 +1,9 @@
 //! Files by their content, kept between fetches.
 
-use crate::FetchError;
 use crate::hasher::Hasher;
 use crate::offer::Digests;
+use crate::progress::Progress;
+use crate::{FetchError, Trouble};
 use manifest::Sha256;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -42,12 +43,12 @@ impl Cache {
     }
 
     /// The finished file with this digest, verified again. A damaged one is removed.
-    pub(crate) fn get(&self, sha256: Sha256) -> io::Result<Option<(PathBuf, u64)>> {
+    pub(crate) fn get(&self, sha256: Sha256, progress: &Progress<'_>) -> Result<Option<(PathBuf, u64)>, Trouble> {
         let path = self.path(sha256);
         if !path.is_file() {
             return Ok(None);
         }
-        let (found, size) = digest_of(&path)?;
+        let (found, size) = digest_of(&path, progress)?;
         if found == sha256 {
             return Ok(Some((path, size)));
         }
@@ -90,23 +91,25 @@ impl Cache {
 }
 
 /// Digest and size of a file on disk.
-pub(crate) fn digest_of(path: &Path) -> io::Result<(Sha256, u64)> {
+pub(crate) fn digest_of(path: &Path, progress: &Progress<'_>) -> Result<(Sha256, u64), Trouble> {
     let digests = Digests::default();
     let mut hasher = Hasher::new(&digests);
     let mut file = fs_err::File::open(path)?;
     let mut buffer = vec![0; 1 << 20];
     let mut size = 0;
+    progress.set(0);
     loop {
+        progress.go_on()?;
         match file.read(&mut buffer)? {
             0 => break,
             read => {
                 hasher.update(buffer.get(..read).unwrap_or_default());
                 size += read as u64;
+                progress.add(read as u64);
             }
         }
     }
-    let sha256 = hasher.finish(&digests).map_err(io::Error::other)?;
-    Ok((sha256, size))
+    Ok((hasher.finish(&digests)?, size))
 }
 
 /// Makes new names in a folder survive a power cut.

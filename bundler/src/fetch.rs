@@ -17,12 +17,16 @@ use manifest::{Confirmation, Event, Lock, LockedComponent, LockedFile, Reporter,
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// How many files are worked on at a time.
 const FILES_AT_A_TIME: usize = 4;
 /// How many segments may be on their way or not yet journalled: what a kill costs at most, in MiB.
 const OUTSTANDING: usize = 8;
+/// How often somebody looks whether it is time to stop.
+const LOOK_UP: Duration = Duration::from_millis(50);
 
 /// Carries a plan out: every file ends up verified, on disk or in memory.
 ///
@@ -59,15 +63,29 @@ pub fn fetch(plan: &BundlePlan, options: &FetchOptions, reporter: &dyn Reporter)
         files.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
+        let (working, worked) = channel::<()>();
         for _ in 0..FILES_AT_A_TIME.min(files.len()) {
-            scope.spawn(|| {
+            let working = working.clone();
+            let (job, files, results, next) = (&job, &files, &results, &next);
+            scope.spawn(move || {
+                let _working = working;
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let (Some((component, file)), Some(place)) = (files.get(index), results.get(index)) else { return };
+                    if reporter.stopping() {
+                        return;
+                    }
                     let result = job.file(component, file);
                     *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
                 }
             });
+        }
+        drop(working);
+        // Nobody sends anything: the channel closes when all are done.
+        while worked.recv_timeout(LOOK_UP) == Err(RecvTimeoutError::Timeout) {
+            if reporter.stopping() {
+                job.downloader.stop.store(true, Ordering::Relaxed);
+            }
         }
     });
     let mut fetched = Vec::new();
@@ -78,6 +96,9 @@ pub fn fetch(plan: &BundlePlan, options: &FetchOptions, reporter: &dyn Reporter)
             Some(Err(failure)) => failures.push(failure),
             None => {}
         }
+    }
+    if let Err(source) = reporter.go_on() {
+        return Err(FetchError::Stopped { done: fetched.len(), of: files.len(), source });
     }
     if !failures.is_empty() {
         return Err(FetchError::Failed(failures));
@@ -165,6 +186,13 @@ impl Job<'_> {
                 if tried.iter().any(|tried| tried.trouble.is_ours()) {
                     self.downloader.stop.store(true, Ordering::Relaxed);
                 }
+                if self.reporter.stopping() {
+                    return Err(FileFailure {
+                        component: planned.component.id.clone(),
+                        path: file.path.clone(),
+                        tried,
+                    });
+                }
                 let last = tried.last().map(|tried| tried.trouble.to_string()).unwrap_or_default();
                 self.reporter.event(&Event::Warning { text: &format!("{task} could not be fetched: {last}") });
                 Err(FileFailure { component: planned.component.id.clone(), path: file.path.clone(), tried })
@@ -186,7 +214,7 @@ impl Job<'_> {
         let sources = &planned.component.sources;
         let meant = Meant::of(planned.component.kind.is_weights(), file.path.file_name());
         let first = sources.first().cloned().unwrap_or(Source::Builtin { name: file.path.to_string() });
-        match self.nearby(file, meant) {
+        match self.nearby(file, meant, progress) {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => {}
             Err(trouble) => return Err(vec![Tried { source: first, trouble }]),
@@ -211,11 +239,11 @@ impl Job<'_> {
     }
 
     /// The cache, and the files that somebody carried here.
-    fn nearby(&self, file: &PlannedFile, meant: Meant) -> Result<Option<Found>, Trouble> {
+    fn nearby(&self, file: &PlannedFile, meant: Meant, progress: &Progress<'_>) -> Result<Option<Found>, Trouble> {
         let Some(sha256) = file.sha256 else { return Ok(None) };
-        let found = match self.cache.get(sha256)? {
+        let found = match self.cache.get(sha256, progress)? {
             Some(found) => Some(found),
-            None => self.local.find(sha256, file.size)?,
+            None => self.local.find(sha256, file.size, progress)?,
         };
         let Some((path, size)) = found else { return Ok(None) };
         check_start(&path, size, meant)?;
@@ -230,7 +258,7 @@ impl Job<'_> {
         progress: &Progress<'_>,
     ) -> Result<Found, Trouble> {
         match source {
-            Source::File { path } => return self.local_file(path, file, meant),
+            Source::File { path } => return self.local_file(path, file, meant, progress),
             Source::Builtin { .. } => return Err(Trouble::NoBuiltin),
             _ if self.options.offline => return Err(Trouble::Offline),
             _ if self.downloader.stop.load(Ordering::Relaxed) => return Err(Trouble::Stopped),
@@ -247,7 +275,7 @@ impl Job<'_> {
         let name = source_name(source, &offer);
         let known = offer.digests.sha256.or_else(|| self.cache.known(&name));
         if let Some(sha256) = known
-            && let Some((path, size)) = self.cache.get(sha256)?
+            && let Some((path, size)) = self.cache.get(sha256, progress)?
         {
             check_start(&path, size, meant)?;
             return Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed });
@@ -280,7 +308,7 @@ impl Job<'_> {
         // Whoever held the file before may have finished it.
         let known = offer.digests.sha256.or_else(|| self.cache.known(name));
         if let Some(sha256) = known
-            && let Some((path, size)) = self.cache.get(sha256)?
+            && let Some((path, size)) = self.cache.get(sha256, progress)?
         {
             return Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed });
         }
@@ -295,12 +323,18 @@ impl Job<'_> {
     }
 
     /// A file of this machine: read where it is, verified, never changed.
-    fn local_file(&self, path: &str, file: &PlannedFile, meant: Meant) -> Result<Found, Trouble> {
+    fn local_file(
+        &self,
+        path: &str,
+        file: &PlannedFile,
+        meant: Meant,
+        progress: &Progress<'_>,
+    ) -> Result<Found, Trouble> {
         let path = self.plan.request_folder.join(path);
         if !path.is_file() {
             return Err(Trouble::NoFile(path.display().to_string()));
         }
-        let (sha256, size) = digest_of(&path)?;
+        let (sha256, size) = digest_of(&path, progress)?;
         check_start(&path, size, meant)?;
         if let Some(expected) = file.sha256.filter(|expected| *expected != sha256) {
             return Err(Trouble::wrong_sha256(expected, sha256));

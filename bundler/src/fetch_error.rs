@@ -1,7 +1,7 @@
 //! Why a fetch did not succeed.
 
 use crate::Trouble;
-use manifest::{BundlePath, ByteSize, ComponentId, Source};
+use manifest::{BundlePath, ByteSize, ComponentId, Source, Stopped};
 use std::io;
 use std::path::PathBuf;
 
@@ -23,6 +23,8 @@ pub enum FetchError {
     TokenFile { file: PathBuf, reason: String },
     #[error("the folder of hand-carried files `{}` cannot be read: {reason}", .folder.display())]
     From { folder: PathBuf, reason: io::Error },
+    #[error("stopped: {done} of {of} files are complete, and what arrived of the others is kept")]
+    Stopped { done: usize, of: usize, source: Stopped },
 }
 
 /// One file that no source gave.
@@ -73,6 +75,7 @@ impl FetchError {
             Self::TokenFile { file, .. } => {
                 format!("run `chmod 600 {}`; it holds lines such as HF_TOKEN=…", file.display())
             }
+            Self::Stopped { .. } => "run the same command again to go on".to_owned(),
             Self::From { .. } => {
                 "correct `--from`: it names a folder with files that were fetched elsewhere".to_owned()
             }

@@ -1,7 +1,8 @@
 //! Files that somebody carried here by hand, found by their content.
 
-use crate::FetchError;
 use crate::cache::digest_of;
+use crate::progress::Progress;
+use crate::{FetchError, Trouble};
 use manifest::Sha256;
 use std::collections::HashMap;
 use std::io;
@@ -50,21 +51,26 @@ impl LocalFiles {
     }
 
     /// The file with this digest. Its size, when known, saves looking at all others.
-    pub(crate) fn find(&self, sha256: Sha256, size: Option<u64>) -> io::Result<Option<(PathBuf, u64)>> {
+    pub(crate) fn find(
+        &self,
+        sha256: Sha256,
+        size: Option<u64>,
+        progress: &Progress<'_>,
+    ) -> Result<Option<(PathBuf, u64)>, Trouble> {
         for (path, length) in self.files.iter().filter(|(_, length)| size.is_none_or(|size| size == *length)) {
-            if self.digest(path)? == sha256 {
+            if self.digest(path, progress)? == sha256 {
                 return Ok(Some((path.clone(), *length)));
             }
         }
         Ok(None)
     }
 
-    fn digest(&self, path: &Path) -> io::Result<Sha256> {
+    fn digest(&self, path: &Path, progress: &Progress<'_>) -> Result<Sha256, Trouble> {
         let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
         if let Some(digest) = known {
             return Ok(digest);
         }
-        let (digest, _) = digest_of(path)?;
+        let (digest, _) = digest_of(path, progress)?;
         self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_path_buf(), digest);
         Ok(digest)
     }

@@ -313,6 +313,7 @@ fn write_archive(
             Done { segment: job.segment, content, frame }
         },
         |done| {
+            reporter.go_on()?;
             let frame = done.frame?;
             writer.frame(&frame, done.content)?;
             pool.give_back(frame);

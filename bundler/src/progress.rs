@@ -1,5 +1,6 @@
 //! How far one file has come.
 
+use crate::Trouble;
 use manifest::{Event, Reporter};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -20,6 +21,11 @@ impl<'a> Progress<'a> {
     pub(crate) fn start(reporter: &'a dyn Reporter, task: &'a str, bytes: Option<u64>) -> Self {
         reporter.event(&Event::TaskStart { task, bytes });
         Self { reporter, task, bytes: AtomicU64::new(0), told: Mutex::new(Instant::now()) }
+    }
+
+    /// Has somebody asked to stop?
+    pub(crate) fn go_on(&self) -> Result<(), Trouble> {
+        self.reporter.go_on().map_err(|_| Trouble::Stopped)
     }
 
     /// So many bytes more.

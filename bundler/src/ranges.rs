@@ -267,6 +267,10 @@ impl<'a> Ranges<'a> {
             if state.unwrap_or_else(PoisonError::into_inner).failed.is_some() {
                 return None;
             }
+            if self.downloader.stop.load(Ordering::Relaxed) {
+                self.fail(Trouble::Stopped);
+                return None;
+            }
             let (_, length) = segment(index, self.held.origin.size);
             let bytes = buffer.get_mut(..usize::try_from(length).ok()?)?;
             if let Err(error) = file.read_exact(bytes) {

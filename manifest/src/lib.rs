@@ -60,7 +60,7 @@ pub use file_entry::FileEntry;
 pub use finding::{Finding, Problem};
 pub use inventory::Inventory;
 pub use lock::{Confirmation, Lock, LockedComponent, LockedFile};
-pub use report::{Event, Reporter, Silent, StickRequest};
+pub use report::{Event, Reporter, Silent, StickRequest, Stopped};
 pub use request::{OwnComponent, Request, SelfTestRequest};
 pub use settings::RecommendedSettings;
 pub use signature::{PublicKey, PublicKeyError, Signature, SignatureError};

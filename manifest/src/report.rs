@@ -74,6 +74,19 @@ pub trait Reporter: Send + Sync {
     fn ask_for_stick(&self, _: &StickRequest<'_>) -> Option<PathBuf> {
         None
     }
+
+    /// Has somebody asked to stop? Long work looks often and ends at the next place from which it can go on.
+    fn stopping(&self) -> bool {
+        false
+    }
+
+    /// For `?` at such a place.
+    ///
+    /// # Errors
+    /// [`Stopped`] when somebody has asked to stop.
+    fn go_on(&self) -> Result<(), Stopped> {
+        if self.stopping() { Err(Stopped) } else { Ok(()) }
+    }
 }
 
 /// A stick that has to be put in for the work to go on.
@@ -84,6 +97,11 @@ pub struct StickRequest<'a> {
     /// Where the one before was.
     pub folder: &'a Path,
 }
+
+/// Work ended early because somebody asked it to. What it leaves can be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("stopped")]
+pub struct Stopped;
 
 /// Nobody listens.
 #[derive(Clone, Copy, Debug, Default)]

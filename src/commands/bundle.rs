@@ -16,7 +16,6 @@ use manifest::{
     BundlePath, ByteSize, Component, ComponentId, ComponentKind, Inventory, LockedComponent, Needs,
     RecommendedSettings, SelfTestRequest, SelfTestSpec, Sha256, layout,
 };
-use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
@@ -31,7 +30,7 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
         read_back: !args.no_read_back,
         ..PackOptions::default()
     };
-    let key = signing::key(&args.sign, output)?;
+    let key = output.stop().abruptly(|| signing::key(&args.sign, output))?;
     let have = args.have.as_deref().map(inventory).transpose()?;
     let plan = output.step(1, 3, "Plan", || {
         let plan = wish.plan(args.request.trust_on_first_use)?;
@@ -138,6 +137,13 @@ pub(crate) fn pack(
 /// Opens what was just written and checks it as the offline machine will.
 pub(crate) fn read_back(report: &PackReport, output: &Output) -> Outcome {
     let found = verify::bundle(&report.folder, output)?;
+    if found.stopped {
+        return Err(Failure::stopped(format!(
+            "`{}` is complete, but not all of it was read back",
+            report.folder.display()
+        ))
+        .with_hint(format!("`fieldforge verify '{}'` reads it", report.folder.display())));
+    }
     for finding in &found.findings {
         output.problem(finding);
     }
@@ -237,7 +243,7 @@ fn golden(
     }
     settings.check()?;
     output.say(format!("drawing \"{}\" with {}: what the self-test must match", settings.prompt, component.id));
-    let picture = model.generate(&settings, &mut |_| ControlFlow::Continue(()))?;
+    let picture = model.generate(&settings, &mut |_| output.draw_on())?;
     let used =
         UsedFiles { model: UsedFile::new(component.id.as_str(), file.file.sha256.short()), ..UsedFiles::default() };
     let text = Recipe::new(settings.clone(), used).infotext().to_string();

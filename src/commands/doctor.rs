@@ -140,7 +140,7 @@ fn installation(home: &Path) -> Check {
 /// Draws with the embedded model in a sealed child: the kernel's part and the engine's part.
 fn drawing() -> Outcome<[Check; 2]> {
     let folder = std::env::temp_dir().join(format!("fieldforge-doctor-{}", std::process::id()));
-    let report = self_test::run(&selftest::embedded()?, &folder, true);
+    let report = self_test::run(&selftest::embedded()?, &folder, true, &manifest::Silent);
     let _ = fs_err::remove_dir_all(&folder);
     let report = report?;
     let missing: Vec<String> = report

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &SelftestArgs, output: &Output) -> Outcome {
 
 /// Runs the self-test of a home and keeps its report there.
 pub(crate) fn in_home(home: &Path, allow_unsealed: bool, output: &Output) -> Outcome<SelfTestReport> {
-    self_test::run(&subject(home, output)?, &home.join(layout::SELF_TEST), allow_unsealed)
+    self_test::run(&subject(home, output)?, &home.join(layout::SELF_TEST), allow_unsealed, output)
 }
 
 /// A failed self-test is a failure of the command.
@@ -74,7 +74,7 @@ fn subject(home: &Path, output: &Output) -> Outcome<Subject> {
             model_name: spec.model.file_name().to_owned(),
             model: Some(spec.model.below(&generation.folder)),
             settings: settings(&spec)?,
-            damage: generation.verify_file(&spec.model, output),
+            damage: generation.verify_file(&spec.model, output)?,
             golden: Some((generation.manifest.id(), spec.clone(), spec.picture.below(&generation.folder))),
         });
     }

@@ -13,7 +13,6 @@ use serde_json::Value;
 use server::{Facts, Server, ServerConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// The port that everybody expects.
 const PORT: u16 = 7860;
@@ -62,10 +61,13 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
         self_test: last_self_test(home),
         self_test_picture: last_picture(home),
     };
-    output.say("the page is at");
-    output.result(&serde_json::json!({ "event": "serving", "url": url }), &url);
-    output.say(format!("{} Stop with Ctrl+C.", report.level.sentence()));
-    server.run(Arc::new(generator), facts, Arc::new(AtomicBool::new(false)))?;
+    output.stop().gently(|| {
+        output.say("the page is at");
+        output.result(&serde_json::json!({ "event": "serving", "url": url }), &url);
+        output.say(format!("{} Stop with Ctrl+C.", report.level.sentence()));
+        server.run(Arc::new(generator), facts, output.stop().flag())
+    })?;
+    output.say("Stopped. Pictures that were complete are kept.");
     Ok(())
 }
 

@@ -62,24 +62,28 @@ pub(crate) fn run(args: &StartArgs, output: &Output) -> Outcome {
     let folder = install::bundle_folder(args.bundle.as_deref())?;
     let home = home::resolve(&args.home)?;
     let steps = if args.no_serve { 2 } else { 3 };
-    output.step(1, steps, &format!("Install into `{}`", home.display()), || {
-        let bundle = Bundle::open(&folder)?;
-        let current = ::install::current(&home)?;
-        if current.is_some_and(|current| current.manifest.id() == bundle.manifest().id()) {
-            output.say("this bundle is already installed there; nothing to do");
-            return Ok(());
-        }
-        install::install(&folder, &home, install::trust(&args.trust)?, output).map(|_| ())
-    })?;
-    output.step(2, steps, "Draw a picture with the network shut off by the kernel", || {
-        let report = selftest::in_home(&home, args.page.allow_unsealed, output)?;
-        output.say(selftest::one_line(&report));
-        selftest::conclude(&report, &home)
-    })?;
+    output.stop().gently(|| install_and_prove(args, &folder, &home, steps, output))?;
     if args.no_serve {
         output.result(&serde_json::json!({ "home": home }), format!("installed and proven in `{}`", home.display()));
         return Ok(());
     }
     output.say("[3/3] Open the page");
     serve::serve(&home, &args.page, output)
+}
+
+fn install_and_prove(args: &StartArgs, folder: &Path, home: &Path, steps: u32, output: &Output) -> Outcome {
+    output.step(1, steps, &format!("Install into `{}`", home.display()), || {
+        let bundle = Bundle::open(folder)?;
+        let current = ::install::current(home)?;
+        if current.is_some_and(|current| current.manifest.id() == bundle.manifest().id()) {
+            output.say("this bundle is already installed there; nothing to do");
+            return Ok(());
+        }
+        install::install(folder, home, install::trust(&args.trust)?, output).map(|_| ())
+    })?;
+    output.step(2, steps, "Draw a picture with the network shut off by the kernel", || {
+        let report = selftest::in_home(home, args.page.allow_unsealed, output)?;
+        output.say(selftest::one_line(&report));
+        selftest::conclude(&report, home)
+    })
 }

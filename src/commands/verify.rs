@@ -31,6 +31,11 @@ pub(crate) fn conclude(report: &VerifyReport, name: &str, installed: bool, outpu
     for finding in &report.findings {
         output.problem(finding);
     }
+    if report.stopped {
+        let so_far = if report.findings.is_empty() { "" } else { "; what was wrong so far stands above" };
+        return Err(Failure::stopped(format!("not all of `{name}` was checked{so_far}"))
+            .with_hint("run the same command again: it begins anew"));
+    }
     if report.findings.is_empty() {
         let text = format!("`{name}` is whole: {} checked in {}", ByteSize(report.bytes), Seconds(report.seconds));
         output.result(report, text);

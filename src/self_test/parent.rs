@@ -6,10 +6,10 @@ use super::{Answer, Order};
 use crate::failure::{Failure, Outcome};
 use crate::{atomic, home};
 use engine::{GenerateSettings, Picture};
-use manifest::{Finding, SelfTestSpec, Sha256, layout};
-use std::io::Write as _;
+use manifest::{Finding, Reporter, SelfTestSpec, Sha256, layout};
+use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 /// What a self-test is about.
@@ -27,7 +27,12 @@ pub(crate) struct Subject {
 }
 
 /// Runs the self-test and writes report, text and picture into `folder`.
-pub(crate) fn run(subject: &Subject, folder: &Path, allow_unsealed: bool) -> Outcome<SelfTestReport> {
+pub(crate) fn run(
+    subject: &Subject,
+    folder: &Path,
+    allow_unsealed: bool,
+    reporter: &dyn Reporter,
+) -> Outcome<SelfTestReport> {
     let canary = seal::Canary::listen().map_err(|error| {
         Failure::new(format!("cannot listen on 127.0.0.1 for the self-test: {error}"))
             .with_hint("check that the loopback interface is up: ip link set lo up")
@@ -41,7 +46,7 @@ pub(crate) fn run(subject: &Subject, folder: &Path, allow_unsealed: bool) -> Out
     let heard_unsealed = heard();
 
     let order = Order { model: subject.model.clone(), settings: subject.settings.clone(), canary: canary.address() };
-    let (answer, png) = ask_sealed_child(&order)?;
+    let (answer, png) = ask_sealed_child(&order, reporter)?;
     std::thread::sleep(Duration::from_millis(50)); // a message under way would arrive now
     let heard_sealed = heard() - heard_unsealed;
 
@@ -104,7 +109,7 @@ fn command(name: &str) -> Outcome<Command> {
     Ok(command)
 }
 
-fn ask_sealed_child(order: &Order) -> Outcome<(Answer, Vec<u8>)> {
+fn ask_sealed_child(order: &Order, reporter: &dyn Reporter) -> Outcome<(Answer, Vec<u8>)> {
     let broken = |what: &str, error: &dyn std::fmt::Display| {
         Failure::new(format!("the sealed part of the self-test {what}: {error}"))
             .with_hint("run `fieldforge doctor`: it says what this machine allows")
@@ -117,7 +122,8 @@ fn ask_sealed_child(order: &Order) -> Outcome<(Answer, Vec<u8>)> {
         .map_err(|error| broken("could not be started", &error))?;
     let text = serde_json::to_string(order).map_err(Failure::new)?;
     let sent = child.stdin.take().map(|mut stdin| stdin.write_all(text.as_bytes()));
-    let output = child.wait_with_output().map_err(|error| broken("was lost", &error))?;
+    let output = wait(child, reporter).map_err(|error| broken("was lost", &error))?;
+    reporter.go_on()?;
     let said = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() || !matches!(sent, Some(Ok(()))) {
         let said = said.trim().trim_start_matches("error: ");
@@ -132,6 +138,32 @@ fn ask_sealed_child(order: &Order) -> Outcome<(Answer, Vec<u8>)> {
         Ok(drawn) if drawn.png_length != png.len() => Err(broken("gave half an answer", &"the picture is cut off")),
         _ => Ok((answer, png.to_vec())),
     }
+}
+
+/// Collects what the child says, and ends it when somebody asks to stop.
+fn wait(mut child: Child, reporter: &dyn Reporter) -> std::io::Result<Output> {
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    std::thread::scope(|scope| {
+        let stdout = scope.spawn(|| read_all(stdout));
+        let stderr = scope.spawn(|| read_all(stderr));
+        let status = loop {
+            if let Some(status) = child.try_wait()? {
+                break status;
+            }
+            if reporter.stopping() {
+                child.kill()?;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        };
+        Ok(Output { status, stdout: stdout.join().unwrap_or_default(), stderr: stderr.join().unwrap_or_default() })
+    })
+}
+
+/// What a pipe gives until it is closed; the answer's own length tells whether that was all.
+fn read_all(pipe: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = pipe.map(|mut pipe| pipe.read_to_end(&mut bytes));
+    bytes
 }
 
 fn wait_until(done: impl Fn() -> bool) {

@@ -2,7 +2,7 @@
 
 use super::PackFile;
 use crate::{Content, SigningKeyError};
-use manifest::{BundlePath, ByteSize, ManifestError, Sha256};
+use manifest::{BundlePath, ByteSize, ManifestError, Sha256, Stopped};
 use std::io;
 use std::path::PathBuf;
 
@@ -137,6 +137,9 @@ pub enum PackError {
     /// zstd failed.
     #[error("compression failed: {0}")]
     Compress(io::Error),
+    /// Somebody asked to stop.
+    #[error("stopped: the bundle is not complete; volumes that are finished are kept")]
+    Stopped(#[from] Stopped),
     /// The operating system refused something.
     #[error("{0}")]
     Io(io::Error),
@@ -192,6 +195,7 @@ impl PackError {
                 "check the stick's write protection and your rights, or choose another folder with `--out`".to_owned()
             }
             Self::Compress(_) | Self::Sign(_) => return None,
+            Self::Stopped(_) => "run the same command again to go on".to_owned(),
             Self::Io(_) => "check the medium and your rights there, then run the same command again".to_owned(),
         })
     }

@@ -72,6 +72,7 @@ pub(crate) fn survey(
             }
         },
         |done| {
+            reporter.go_on()?;
             let Some(file) = files.get(surveyed.len()) else { return Ok(()) };
             let task = file.path.as_str();
             match done {

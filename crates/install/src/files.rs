@@ -1,6 +1,6 @@
 //! Checks files that lie on a disk already.
 
-use manifest::{ChunkDigest, Event, FileEntry, Finding, Problem, Reporter, Sha256};
+use manifest::{ChunkDigest, Event, FileEntry, Finding, Problem, Reporter, Sha256, Stopped};
 use ordered::Pool;
 use sha2::Digest as _;
 use std::io::Read as _;
@@ -38,18 +38,21 @@ enum Step {
 
 /// Compares files with their entries, chunk by chunk on several threads. Answers what is wrong, in order; a damaged
 /// file has one finding for every damaged stretch.
+///
+/// # Errors
+/// When somebody asked to stop.
 pub(crate) fn check_files(
     files: &[(PathBuf, &FileEntry)],
     threads: usize,
     reporter: &dyn Reporter,
     task: &str,
-) -> Vec<Finding> {
+) -> Result<Vec<Finding>, Stopped> {
     let pool = Pool::new();
     let mut findings: Vec<Finding> = Vec::new();
     let total = files.iter().map(|(_, entry)| entry.size).sum();
     let mut done = 0;
     reporter.event(&Event::TaskStart { task, bytes: Some(total) });
-    let outcome: Result<(), std::convert::Infallible> = ordered::run(
+    ordered::run(
         threads,
         |give| {
             let _ = files.iter().enumerate().all(|(at, (path, entry))| read(at, path, entry, &pool, give));
@@ -69,6 +72,7 @@ pub(crate) fn check_files(
             Step::Wrong { file, problem } => (file, 0, Some(problem)),
         },
         |(file, length, problem)| {
+            reporter.go_on()?;
             done += length;
             reporter.event(&Event::TaskProgress { task, bytes: done });
             let (Some(problem), Some((_, entry))) = (problem, files.get(file)) else { return Ok(()) };
@@ -78,10 +82,9 @@ pub(crate) fn check_files(
             }
             Ok(())
         },
-    );
-    let Ok(()) = outcome;
+    )?;
     reporter.event(&Event::TaskEnd { task, bytes: done });
-    findings
+    Ok(findings)
 }
 
 /// Makes one finding of two neighbouring stretches.

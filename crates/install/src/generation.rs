@@ -2,7 +2,7 @@
 
 use crate::files::check_files;
 use crate::{InstallError, Receipt, disk};
-use manifest::{BundleManifest, BundlePath, FileEntry, Finding, Inventory, Problem, Reporter, layout};
+use manifest::{BundleManifest, BundlePath, FileEntry, Finding, Inventory, Problem, Reporter, Stopped, layout};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -21,9 +21,12 @@ pub struct Generation {
 
 impl Generation {
     /// Compares one of its files with the manifest. Answers what is wrong with it; nothing when it is whole.
-    pub fn verify_file(&self, path: &BundlePath, reporter: &dyn Reporter) -> Vec<Finding> {
+    ///
+    /// # Errors
+    /// When somebody asked to stop.
+    pub fn verify_file(&self, path: &BundlePath, reporter: &dyn Reporter) -> Result<Vec<Finding>, Stopped> {
         let Some(entry) = self.manifest.file(path) else {
-            return vec![Finding { subject: path.to_string(), problem: Problem::Unexpected }];
+            return Ok(vec![Finding { subject: path.to_string(), problem: Problem::Unexpected }]);
         };
         check_files(&[(path.below(&self.folder), entry)], ordered::default_threads(), reporter, path.file_name())
     }

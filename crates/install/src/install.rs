@@ -123,6 +123,7 @@ fn fill<State>(
     let mut written = 0;
     if there.len() < files.len() {
         stream(&bundle.set, &archive, &stream_options, |piece| {
+            reporter.go_on()?;
             let (segment, content) = match piece {
                 Piece::Good { segment, content } => (segment, content),
                 Piece::Wrong(finding) => return Err(InstallError::Damaged { finding, kept: true }),
@@ -152,6 +153,7 @@ fn fill<State>(
     }
     // What the bundle did not hold the end of, or nothing at all, and what was complete but for its name.
     for (at, entry) in files.iter().enumerate().filter(|(at, _)| !there.contains(at)) {
+        reporter.go_on()?;
         let begun = open.iter().position(|(open, _)| *open == at).map(|place| open.remove(place).1);
         let mut staged = begun.map_or_else(|| StagedFile::create(staging, entry), Ok)?;
         done += plan.base.fill(&mut staged, entry, entry.chunks.len())?;
@@ -188,7 +190,7 @@ fn reuse(
         return Ok(BTreeSet::new());
     }
     let on_disk: Vec<_> = candidates.iter().map(|(_, path, entry)| (path.clone(), *entry)).collect();
-    let wrong = check_files(&on_disk, threads, reporter, "files that are there already");
+    let wrong = check_files(&on_disk, threads, reporter, "files that are there already")?;
     let wrong: BTreeSet<&str> = wrong.iter().map(|finding| finding.subject.as_str()).collect();
     let mut there = BTreeSet::new();
     for (at, path, entry) in candidates {

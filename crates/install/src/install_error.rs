@@ -1,6 +1,6 @@
 //! Why an installation did not happen. The generation in use stays in use.
 
-use manifest::{ByteSize, Finding, PublicKey};
+use manifest::{ByteSize, Finding, PublicKey, Stopped};
 use std::io;
 use std::path::PathBuf;
 
@@ -152,6 +152,9 @@ pub enum InstallError {
         /// The generation in use.
         number: u32,
     },
+    /// Somebody asked to stop.
+    #[error("stopped: what is installed so far is kept; the installation in use was not touched")]
+    Stopped(#[from] Stopped),
     /// The operating system refused something.
     #[error("{0}")]
     Io(io::Error),
@@ -202,6 +205,7 @@ impl InstallError {
                 "install a bundle first: `fieldforge install BUNDLE --home HOME`".to_owned()
             }
             Self::NothingBefore { .. } => "install the older bundle again".to_owned(),
+            Self::Stopped(_) => "run the same command again to go on".to_owned(),
             Self::Io(_) => "check the disk and your rights there, then run the same command again".to_owned(),
         })
     }
@@ -216,6 +220,6 @@ impl InstallError {
 
     /// Is it worth keeping what was installed so far?
     pub(crate) const fn worth_continuing(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Io(_))
+        matches!(self, Self::Damaged { .. } | Self::Stopped(_) | Self::Io(_))
     }
 }

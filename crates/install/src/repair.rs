@@ -4,7 +4,7 @@ use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{locate, names};
 use crate::{Bundle, OpenError, VerifyReport};
 use manifest::frame::{SeekTable, VolumeEnd};
-use manifest::{Event, Reporter, Sha256, layout};
+use manifest::{Event, Reporter, Sha256, Stopped, layout};
 use recovery::{RebuildError, find_sections};
 use serde::Serialize;
 use sha2::Digest as _;
@@ -45,6 +45,9 @@ pub enum RepairError {
         /// The operating system's words.
         source: io::Error,
     },
+    /// Somebody asked to stop.
+    #[error("stopped: what is repaired so far stays repaired")]
+    Stopped(#[from] Stopped),
     /// The operating system refused something.
     #[error("{0}")]
     Io(#[from] io::Error),
@@ -59,6 +62,7 @@ impl RepairError {
             Self::ReadOnly { .. } => {
                 Some("copy the bundle folder to a disk that can be written to and repair it there".to_owned())
             }
+            Self::Stopped(_) => Some("run the same command again to go on".to_owned()),
             Self::Io(_) => Some("copy the bundle folder to another disk and repair it there".to_owned()),
         }
     }
@@ -85,6 +89,7 @@ pub fn repair(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Re
     let bundle = Bundle::open(path)?;
     rebuild_ends(&bundle, &mut volumes)?;
     let now = match Bundle::open(path)?.verify(threads, reporter) {
+        Err(report) if report.stopped => return Err(Stopped.into()),
         Ok((_, report)) | Err(report) => report,
     };
     Ok(RepairReport { volumes, now })
@@ -99,6 +104,7 @@ fn rebuild_sections(path: &Path, name: String, reporter: &dyn Reporter) -> Resul
     reporter.event(&Event::TaskStart { task: &volume.name, bytes: Some(total) });
     let mut looked_at = 0;
     for section in &sections {
+        reporter.go_on()?;
         let damage = section.damage(&mut file)?;
         if !damage.is_none() {
             let mut target = Target::open(path)?;

@@ -3,7 +3,7 @@
 use crate::files::digest_of;
 use crate::stream::{Piece, StreamOptions, stream};
 use crate::{Bundle, Unverified, Verified, sums};
-use manifest::{ByteSize, Event, Finding, Problem, Reporter, Sha256, layout};
+use manifest::{ByteSize, Event, Finding, Problem, Reporter, Sha256, Stopped, layout};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,13 +18,16 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// How long it took.
     pub seconds: f64,
+    /// Somebody asked to stop before everything was read.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stopped: bool,
 }
 
 impl VerifyReport {
-    /// Nothing is wrong.
+    /// Everything was read, and nothing is wrong.
     #[must_use]
     pub const fn is_good(&self) -> bool {
-        self.findings.is_empty()
+        self.findings.is_empty() && !self.stopped
     }
 }
 
@@ -34,6 +37,7 @@ impl fmt::Display for VerifyReport {
             writeln!(f, "{finding}")?;
         }
         match self.findings.len() {
+            _ if self.stopped => write!(f, "stopped after {}", ByteSize(self.bytes)),
             0 => write!(f, "all {} are intact", ByteSize(self.bytes)),
             1 => write!(f, "1 thing is wrong"),
             count => write!(f, "{count} things are wrong"),
@@ -46,7 +50,7 @@ impl Bundle<Unverified> {
     /// `threads` 0 means all there are, at most eight.
     ///
     /// # Errors
-    /// The report, when anything is wrong. It holds all findings, each with its own reason.
+    /// The report, when anything is wrong or somebody asked to stop. It holds all findings, each with its own reason.
     pub fn verify(
         self,
         threads: usize,
@@ -55,7 +59,9 @@ impl Bundle<Unverified> {
         let start = Instant::now();
         let mut report = VerifyReport { findings: self.set.findings.clone(), ..VerifyReport::default() };
         let volumes = self.verify_archive(threads, reporter, &mut report);
-        self.verify_folder(&volumes, &mut report);
+        if !report.stopped {
+            self.verify_folder(&volumes, &mut report);
+        }
         report.seconds = start.elapsed().as_secs_f64();
         if report.is_good() { Ok((self.into_verified(), report)) } else { Err(report) }
     }
@@ -73,7 +79,8 @@ impl Bundle<Unverified> {
         let mut volumes = BTreeMap::new();
         let task = layout::archive_name(&self.manifest.name);
         reporter.event(&Event::TaskStart { task: &task, bytes: Some(self.manifest.size()) });
-        let outcome: Result<(), std::convert::Infallible> = stream(&self.set, &plan, &options, |piece| {
+        let outcome: Result<(), Stopped> = stream(&self.set, &plan, &options, |piece| {
+            reporter.go_on()?;
             match piece {
                 Piece::Good { segment, content } if plan.chunk(segment).is_some() => {
                     report.bytes += content.len() as u64;
@@ -87,7 +94,7 @@ impl Bundle<Unverified> {
             }
             Ok(())
         });
-        let Ok(()) = outcome;
+        report.stopped = outcome.is_err();
         reporter.event(&Event::TaskEnd { task: &task, bytes: report.bytes });
         volumes
     }

@@ -2,7 +2,7 @@
 
 use crate::files::check_files;
 use crate::{InstallError, VerifyReport, generation};
-use manifest::Reporter;
+use manifest::{Reporter, Stopped};
 use std::path::Path;
 use std::time::Instant;
 
@@ -18,6 +18,10 @@ pub fn verify_home(home: &Path, threads: usize, reporter: &dyn Reporter) -> Resu
     let entries = &current.manifest.files;
     let files: Vec<_> = entries.iter().map(|entry| (entry.path.below(&current.folder), entry)).collect();
     let threads = if threads == 0 { ordered::default_threads() } else { threads };
-    let findings = check_files(&files, threads, reporter, "installed files");
-    Ok(VerifyReport { findings, bytes: current.manifest.size(), seconds: start.elapsed().as_secs_f64() })
+    let (findings, stopped) = match check_files(&files, threads, reporter, "installed files") {
+        Ok(findings) => (findings, false),
+        Err(Stopped) => (Vec::new(), true),
+    };
+    let bytes = if stopped { 0 } else { current.manifest.size() };
+    Ok(VerifyReport { findings, bytes, seconds: start.elapsed().as_secs_f64(), stopped })
 }
