@@ -75,6 +75,7 @@ impl Reading {
         if !self.thread.is_finished() {
             reporter.event(&Event::TaskStart { task: &task, bytes: Some(self.size) });
             while !self.thread.is_finished() {
+                reporter.go_on()?;
                 reporter.event(&Event::TaskProgress { task: &task, bytes: self.done.load(Ordering::Relaxed) });
                 std::thread::sleep(LOOK);
             }
