@@ -4,12 +4,14 @@
 //! - `help`: what `--help` prints, word for word
 //! - `journey`: bundle → carry → install → self-test → generate → serve, as a user types it
 //! - `library`: LoRAs and embeddings, carried, listed and called by name
+//! - `faults`: killed, refused and damaged at every point, and what is left afterwards
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
 //! - `pictures`: pictures from pictures, drawn with the built-in model
 //! - `sealed`: what the kernel saw of a sealed run
 //! - `stop`: Ctrl-C at various moments, and how it goes on
 
 mod bad_input;
+mod faults;
 mod help;
 mod journey;
 mod library;

@@ -80,11 +80,11 @@ impl Cache {
         fs_err::read_to_string(self.folder.join("known").join(name)).ok()?.trim().parse().ok()
     }
 
-    /// Remembers what `source` gave.
+    /// Remembers what `source` gave. Whoever calls this holds the lock of that source's unfinished file.
     pub(crate) fn remember(&self, source: &str, sha256: Sha256) -> io::Result<()> {
         let folder = self.folder.join("known");
         let name = Sha256::of(source.as_bytes()).to_string();
-        let beside = folder.join(format!("{name}.{}", std::process::id()));
+        let beside = folder.join(format!("{name}.part"));
         fs_err::write(&beside, format!("{sha256}\n"))?;
         fs_err::rename(&beside, folder.join(name))
     }

@@ -71,10 +71,16 @@ impl InstallPlan {
             return Err(InstallError::Damaged { finding: finding.clone(), kept: false });
         }
         let home = &options.home;
-        // A damaged generation must not prevent the installation that replaces it.
-        let current = generation::current(home).unwrap_or(None);
+        // A damaged generation must not prevent the installation that replaces it, unless that builds on it. Which one
+        // is in use must be known: it is never touched.
+        let (current, damaged) = match generation::current(home) {
+            Ok(current) => (current, None),
+            Err(error @ InstallError::Io(_)) => return Err(error),
+            Err(error) if bundle.manifest().files.iter().any(|file| file.carried.is_some()) => return Err(error),
+            Err(error) => (None, Some(error.to_string())),
+        };
         let verdict = trust::judge(home, bundle, current.as_ref(), &options.trust)?;
-        let leftover = leftover(home, bundle.id(), current.as_ref())?;
+        let leftover = leftover(home, bundle.id(), current.as_ref(), damaged.is_some())?;
         let files = planned_files(&bundle.manifest().files, current.as_ref(), leftover.as_deref());
         let base = Base::new(current.as_ref(), &bundle.manifest().files);
         let incomplete = |(planned, entry): &(&PlannedFile, &FileEntry)| {
@@ -101,7 +107,7 @@ impl InstallPlan {
             needed,
             free: disk::free_space(home),
             continues: leftover.is_some(),
-            warnings: verdict.warning.into_iter().chain(warnings(bundle)).collect(),
+            warnings: damaged.into_iter().chain(verdict.warning).chain(warnings(bundle)).collect(),
             leftover,
             base,
             trusted_keys: verdict.keys,
@@ -160,11 +166,17 @@ fn blocks(finding: &manifest::Finding) -> bool {
 }
 
 /// The folder that an interrupted installation of this bundle left: unfinished, or finished but never taken in use.
-fn leftover(home: &Path, bundle: Sha256, current: Option<&Generation>) -> Result<Option<PathBuf>, InstallError> {
+/// When the generation in use is `damaged`, every finished one may be the one in use.
+fn leftover(
+    home: &Path,
+    bundle: Sha256,
+    current: Option<&Generation>,
+    damaged: bool,
+) -> Result<Option<PathBuf>, InstallError> {
     let same =
         |folder: &PathBuf| fs_err::read(folder.join(layout::MANIFEST)).is_ok_and(|text| Sha256::of(&text) == bundle);
     let now = current.map_or(0, |current| current.number);
-    let complete = generation::complete(home)?.into_iter().filter(|number| *number > now);
+    let complete = generation::complete(home)?.into_iter().filter(|number| *number > now && !damaged);
     let complete = complete.map(|number| generation::folder(home, number));
     Ok(generation::unfinished(home)?.into_iter().chain(complete).find(same))
 }

@@ -135,6 +135,14 @@ fn read_at(volume: &mut (impl Read + Seek), at: u64, buffer: &mut [u8]) -> io::R
     Ok(filled)
 }
 
+/// The same; a volume that ends before is an error.
+fn read_exactly(volume: &mut (impl Read + Seek), at: u64, buffer: &mut [u8]) -> io::Result<()> {
+    match read_at(volume, at, buffer)? {
+        count if count == buffer.len() => Ok(()),
+        _ => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the volume ends in its recovery data or before them")),
+    }
+}
+
 impl Section {
     /// The bundle that the volume belongs to.
     #[must_use]
@@ -184,12 +192,12 @@ impl Section {
         let whole = matches!(read_at(volume, self.frame, &mut head), Ok(8)) && head == self.frame_head();
         let mut damage = Damage { around: !whole || self.records < 2, ..Damage::default() };
         for (index, expected) in self.record.shards.iter().enumerate() {
-            if !self.load(volume, index, 0, &mut buffer) || XxHash3_64::oneshot(&buffer) != *expected {
+            if self.load(volume, index, 0, &mut buffer).is_err() || XxHash3_64::oneshot(&buffer) != *expected {
                 damage.shards.push(index);
             }
         }
         for (index, expected) in self.record.recovery.iter().enumerate() {
-            if !self.load_recovery(volume, index, 0, &mut buffer) || XxHash3_64::oneshot(&buffer) != *expected {
+            if self.load_recovery(volume, index, 0, &mut buffer).is_err() || XxHash3_64::oneshot(&buffer) != *expected {
                 damage.recovery.push(index);
             }
         }
@@ -204,18 +212,24 @@ impl Section {
     }
 
     /// Reads bytes from `offset` of shard number `index` on; what lies behind the end of the section is zero.
-    fn load(&self, volume: &mut (impl Read + Seek), index: usize, offset: usize, buffer: &mut [u8]) -> bool {
+    fn load(&self, volume: &mut (impl Read + Seek), index: usize, offset: usize, buffer: &mut [u8]) -> io::Result<()> {
         let from = index as u64 * u64::from(self.record.geometry.shard) + offset as u64;
         let there = self.record.length.saturating_sub(from).min(buffer.len() as u64) as usize;
         let (now, beyond) = buffer.split_at_mut(there);
         beyond.fill(0);
-        matches!(read_at(volume, self.record.start + from, now), Ok(count) if count == there)
+        read_exactly(volume, self.record.start + from, now)
     }
 
-    fn load_recovery(&self, volume: &mut (impl Read + Seek), index: usize, offset: usize, buffer: &mut [u8]) -> bool {
+    fn load_recovery(
+        &self,
+        volume: &mut (impl Read + Seek),
+        index: usize,
+        offset: usize,
+        buffer: &mut [u8],
+    ) -> io::Result<()> {
         let head = 8 + HEAD + 8 * (self.record.shards.len() + self.record.recovery.len());
         let at = self.frame + head as u64 + index as u64 * u64::from(self.record.geometry.shard) + offset as u64;
-        matches!(read_at(volume, at, buffer), Ok(count) if count == buffer.len())
+        read_exactly(volume, at, buffer)
     }
 
     /// The group that a shard belongs to, and its number there.
@@ -280,22 +294,17 @@ impl Section {
         let width = (WORK / (count + ROW).next_power_of_two() / 64 * 64).clamp(64, size as usize);
         let mut rebuilt: Vec<Vec<u8>> = vec![Vec::with_capacity(size as usize); lost.len()];
         let mut buffer = Vec::new();
-        let unreadable = || io::Error::other("the volume cannot be read any more");
         for offset in (0..size as usize).step_by(width) {
             buffer.resize(width.min(size as usize - offset), 0);
             let broken = |_| RebuildError::Contradiction;
             let mut decoder =
                 HighRateDecoder::new(count, ROW, buffer.len(), DefaultEngine::new(), None).map_err(broken)?;
             for index in (0..count).filter(|index| lost.binary_search(index).is_err()) {
-                if !self.load(volume, self.shard_of(group, index), offset, &mut buffer) {
-                    return Err(unreadable().into());
-                }
+                self.load(volume, self.shard_of(group, index), offset, &mut buffer)?;
                 decoder.add_original_shard(index, &buffer).map_err(broken)?;
             }
             for index in helpers {
-                if !self.load_recovery(volume, *index, offset, &mut buffer) {
-                    return Err(unreadable().into());
-                }
+                self.load_recovery(volume, *index, offset, &mut buffer)?;
                 decoder.add_recovery_shard(index - group * ROW, &buffer).map_err(broken)?;
             }
             let result = decoder.decode().map_err(broken)?;
@@ -331,9 +340,7 @@ impl Section {
         let mut at = 0;
         while at < length {
             let now = buffer.get_mut(..(length - at).min(1 << 20) as usize).unwrap_or_default();
-            if read_at(volume, start + at, now)? < now.len() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+            read_exactly(volume, start + at, now)?;
             encoder.push(now);
             at += now.len() as u64;
         }

@@ -111,6 +111,32 @@ fn a_damaged_base_is_noticed_and_what_was_installed_stays() {
 }
 
 #[test]
+fn a_generation_that_cannot_be_read_is_replaced_but_never_touched_or_built_on() {
+    let sandbox = Sandbox::new();
+    let first = contents("{}");
+    make(&sandbox, &first, None);
+    try_install(&sandbox).unwrap();
+    let have = inventory(&home(&sandbox)).unwrap();
+    let generation = current(&home(&sandbox)).unwrap().unwrap().folder;
+    let files = |folder: &std::path::Path| tree(folder, &["receipt.json"]);
+    let before = files(&generation);
+    let receipt = fs_err::read(generation.join("receipt.json")).unwrap();
+    fs_err::write(generation.join("receipt.json"), "{").unwrap();
+
+    make(&sandbox, &contents("{\"a\":1}"), Some(&have));
+    let error = try_install(&sandbox).unwrap_err();
+    assert!(matches!(&error, InstallError::BadGeneration { file, .. } if file.ends_with("receipt.json")), "{error}");
+
+    // The same bundle again: what was in use is no leftover of it.
+    make(&sandbox, &first, None);
+    let again = try_install(&sandbox).unwrap();
+    assert!(again.generation == 2 && again.warnings[0].contains("receipt.json"), "{again:?}");
+    assert!(files(&generation) == before);
+    fs_err::write(generation.join("receipt.json"), receipt).unwrap();
+    assert_eq!(install::roll_back(&home(&sandbox)).unwrap().number, 1);
+}
+
+#[test]
 fn old_generations_are_removed_when_asked_and_the_rest_still_works() {
     let sandbox = Sandbox::new();
     for header in ["{}", "{\"a\":1}", "{\"a\":2}"] {
