@@ -12,6 +12,7 @@ mod failure;
 mod generator;
 mod home;
 mod library;
+mod meter;
 mod models;
 mod output;
 mod picture_request;
@@ -19,6 +20,7 @@ mod self_test;
 mod signing;
 mod stop;
 mod system;
+mod tasks;
 
 use clap::Parser as _;
 use cli::{Cli, Command};

@@ -5,20 +5,17 @@
 
 use crate::cli::GlobalArgs;
 use crate::failure::Failure;
+use crate::meter::Reading;
 use crate::stop::Stop;
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use manifest::{ByteSize, Event, Reporter, StickRequest};
-use std::collections::HashMap;
+use crate::tasks::{Shown, Tasks};
+use indicatif::MultiProgress;
+use manifest::{Event, Reporter, StickRequest};
 use std::fmt::Display;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// Without a terminal, a running task says where it is this often.
-const PLAIN_INTERVAL: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 /// More than a path ever has.
 const MAX_PATH: u64 = 4096;
@@ -29,27 +26,22 @@ pub(crate) struct Output {
     quiet: bool,
     terminal: bool,
     bars: MultiProgress,
-    tasks: Mutex<HashMap<String, Task>>,
+    tasks: Tasks,
     stop: Stop,
     stop_said: AtomicBool,
-}
-
-struct Task {
-    bytes: Option<u64>,
-    began: Instant,
-    last_line: Instant,
-    bar: Option<ProgressBar>,
 }
 
 impl Output {
     pub(crate) fn new(global: GlobalArgs) -> Self {
         let terminal = std::io::stderr().is_terminal();
+        let bars = MultiProgress::new();
+        let drawn = terminal && !global.json && !global.quiet;
         Self {
             json: global.json,
             quiet: global.quiet,
             terminal,
-            bars: MultiProgress::new(),
-            tasks: Mutex::default(),
+            tasks: Tasks::new(drawn.then(|| bars.clone())),
+            bars,
             stop: Stop::listen(),
             stop_said: AtomicBool::new(false),
         }
@@ -94,9 +86,7 @@ impl Output {
 
     /// How the run ended badly.
     pub(crate) fn failure(&self, failure: &Failure) {
-        for (_, task) in self.tasks().drain() {
-            task.bar.inspect(ProgressBar::finish_and_clear);
-        }
+        self.tasks.end_all();
         if self.json {
             let event = if failure.is_stop() { "stopped" } else { "error" };
             let value = serde_json::json!({ "event": event, "message": failure.message(), "hint": failure.hint() });
@@ -142,36 +132,17 @@ impl Output {
         });
     }
 
-    fn tasks(&self) -> MutexGuard<'_, HashMap<String, Task>> {
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn start(&self, name: &str, bytes: Option<u64>) {
-        let now = Instant::now();
-        let bar = self.terminal.then(|| self.bars.add(bar(name, bytes)));
-        if bar.is_none() {
-            let size = bytes.map(|bytes| format!(", {}", ByteSize(bytes))).unwrap_or_default();
-            self.err(&format!("      {name}{size}"));
-        }
-        self.tasks().insert(name.to_owned(), Task { bytes, began: now, last_line: now, bar });
-    }
-
-    fn progress(&self, name: &str, done: u64) {
-        let mut tasks = self.tasks();
-        let Some(task) = tasks.get_mut(name) else { return };
-        if let Some(bar) = &task.bar {
-            bar.set_position(done);
-        } else if task.last_line.elapsed() >= PLAIN_INTERVAL {
-            task.last_line = Instant::now();
-            let line = format!("      {name}: {}", plain_progress(done, task.bytes, task.began.elapsed()));
-            drop(tasks);
+    /// Tells where a piece of work is.
+    fn tell(&self, task: &str, shown: Shown) {
+        if self.json {
+            let Reading { bytes, of, bytes_per_second, seconds_left } = shown.reading;
+            let event = serde_json::json!({
+                "event": "task-progress", "task": task, "bytes": bytes, "of": of,
+                "bytes_per_second": bytes_per_second, "seconds_left": seconds_left,
+            });
+            self.out(&event.to_string());
+        } else if let Some(line) = shown.line.filter(|_| !self.quiet) {
             self.err(&line);
-        }
-    }
-
-    fn end(&self, name: &str) {
-        if let Some(Task { bar: Some(bar), .. }) = self.tasks().remove(name) {
-            bar.finish_and_clear();
         }
     }
 }
@@ -182,26 +153,36 @@ impl Reporter for Output {
         if asked && !self.stop_said.swap(true, Ordering::Relaxed) {
             self.say("stopping at the next safe place; once more ends at once");
         }
+        self.tasks.look(|task, shown| self.tell(task, shown));
         asked
     }
 
     fn event(&self, event: &Event<'_>) {
+        let line = match event {
+            Event::TaskStart { task, bytes } => self.tasks.start(task, *bytes),
+            Event::TaskFile { task, file } => {
+                self.tasks.file(task, file);
+                None
+            }
+            Event::TaskProgress { task, bytes } => {
+                return self.tasks.progress(task, *bytes, |shown| self.tell(task, shown));
+            }
+            Event::TaskEnd { task, .. } => {
+                self.tasks.end(task);
+                None
+            }
+            Event::Step { number, of, title } => Some(format!("[{number}/{of}] {title}")),
+            Event::StepDone { number, of, seconds, .. } => {
+                Some(format!("[{number}/{of}] done in {}", Seconds(*seconds)))
+            }
+            Event::Note { text } => Some(format!("      {text}")),
+            Event::Warning { text } => Some(format!("warning: {text}")),
+        };
         if self.json {
             return self.out(&serde_json::to_string(event).unwrap_or_default());
         }
-        if self.quiet && !matches!(event, Event::Warning { .. }) {
-            return;
-        }
-        match event {
-            Event::Step { number, of, title } => self.err(&format!("[{number}/{of}] {title}")),
-            Event::StepDone { number, of, seconds, .. } => {
-                self.err(&format!("[{number}/{of}] done in {}", Seconds(*seconds)))
-            }
-            Event::TaskStart { task, bytes } => self.start(task, *bytes),
-            Event::TaskProgress { task, bytes } => self.progress(task, *bytes),
-            Event::TaskEnd { task, .. } => self.end(task),
-            Event::Note { text } => self.err(&format!("      {text}")),
-            Event::Warning { text } => self.err(&format!("warning: {text}")),
+        if let Some(line) = line.filter(|_| !self.quiet || matches!(event, Event::Warning { .. })) {
+            self.err(&line);
         }
     }
 
@@ -234,29 +215,6 @@ impl Reporter for Output {
     }
 }
 
-fn bar(name: &str, bytes: Option<u64>) -> ProgressBar {
-    let template = match bytes {
-        Some(_) => "      {msg:28!} {bar:24} {bytes:>10} of {total_bytes}, {binary_bytes_per_sec}, {eta} left",
-        None => "      {msg:28!} {spinner} {bytes:>10}, {binary_bytes_per_sec}",
-    };
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    let bar = bytes.map_or_else(ProgressBar::new_spinner, ProgressBar::new);
-    bar.with_style(style).with_message(name.to_owned())
-}
-
-fn plain_progress(done: u64, bytes: Option<u64>, elapsed: Duration) -> String {
-    let speed = done as f64 / elapsed.as_secs_f64().max(0.001);
-    let rate = ByteSize(speed as u64);
-    match bytes {
-        Some(bytes) if bytes > 0 => {
-            let left = Duration::from_secs_f64((bytes.saturating_sub(done) as f64 / speed.max(1.0)).min(1e6));
-            let percent = (done as f64 / bytes as f64 * 100.0).min(100.0);
-            format!("{percent:.0} %, {rate}/s, {} left", Seconds(left.as_secs_f64()))
-        }
-        _ => format!("{}, {rate}/s", ByteSize(done)),
-    }
-}
-
 /// A duration for people.
 pub(crate) struct Seconds(pub(crate) f64);
 
@@ -276,10 +234,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_and_progress_read_well() {
+    fn durations_read_well() {
         assert_eq!(Seconds(0.256).to_string(), "0.26 s");
         assert_eq!(Seconds(300.0).to_string(), "5 min");
-        assert_eq!(plain_progress(5 << 20, Some(10 << 20), Duration::from_secs(5)), "50 %, 1.0 MiB/s, 5.00 s left");
-        assert_eq!(plain_progress(5 << 20, None, Duration::from_secs(5)), "5.0 MiB, 1.0 MiB/s");
     }
 }

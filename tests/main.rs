@@ -8,9 +8,11 @@
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
 //! - `pictures`: pictures from pictures, drawn with the built-in model
 //! - `sealed`: what the kernel saw of a sealed run
+//! - `events`: what `--json` prints, number for number
 //! - `stop`: Ctrl-C at various moments, and how it goes on
 
 mod bad_input;
+mod events;
 mod faults;
 mod help;
 mod journey;

@@ -6,7 +6,7 @@ use crate::gate::Gate;
 use crate::local_files::LocalFiles;
 use crate::offer::{self, Offer};
 use crate::partial::{Partial, held_bytes};
-use crate::progress::Progress;
+use crate::progress::{Overall, Progress};
 use crate::sniff::{self, Meant};
 use crate::web::Web;
 use crate::{
@@ -43,10 +43,13 @@ pub fn fetch(plan: &BundlePlan, options: &FetchOptions, reporter: &dyn Reporter)
     let web = Web::new(options.ca_file.as_deref(), credentials, options.timeouts)?;
     check_space(plan, &cache)?;
     let parallel = options.parallel.clamp(1, OUTSTANDING);
+    let files: Vec<(&PlannedComponent, &PlannedFile)> = plan.files().collect();
+    let overall = Overall::start(reporter, files.iter().map(|(_, file)| file.size));
     let job = Job {
         plan,
         options,
         reporter,
+        overall: &overall,
         cache: &cache,
         local: &local,
         downloader: Downloader {
@@ -58,7 +61,6 @@ pub fn fetch(plan: &BundlePlan, options: &FetchOptions, reporter: &dyn Reporter)
             stop: AtomicBool::new(false),
         },
     };
-    let files: Vec<(&PlannedComponent, &PlannedFile)> = plan.files().collect();
     let results: Vec<Mutex<Option<Result<FetchedFile, FileFailure>>>> =
         files.iter().map(|_| Mutex::new(None)).collect();
     let next = AtomicUsize::new(0);
@@ -88,6 +90,7 @@ pub fn fetch(plan: &BundlePlan, options: &FetchOptions, reporter: &dyn Reporter)
             }
         }
     });
+    overall.end(reporter);
     let mut fetched = Vec::new();
     let mut failures = Vec::new();
     for result in results {
@@ -151,6 +154,7 @@ struct Job<'a> {
     plan: &'a BundlePlan,
     options: &'a FetchOptions,
     reporter: &'a dyn Reporter,
+    overall: &'a Overall,
     cache: &'a Cache,
     local: &'a LocalFiles,
     downloader: Downloader<'a>,
@@ -167,7 +171,7 @@ struct Found {
 impl Job<'_> {
     fn file(&self, planned: &PlannedComponent, file: &PlannedFile) -> Result<FetchedFile, FileFailure> {
         let task = file.path.file_name();
-        let progress = Progress::start(self.reporter, task, file.size);
+        let progress = Progress::start(self.reporter, task, file.size, self.overall);
         match self.find(planned, file, &progress) {
             Ok(found) => {
                 progress.end(found.size);

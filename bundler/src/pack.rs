@@ -296,6 +296,7 @@ fn write_archive(
     reporter.event(&Event::TaskStart { task: &task, bytes: Some(plan.manifest().carried_bytes()) });
     let pool = Pool::new();
     let before = plan.segments().iter().take(usize::try_from(first).unwrap_or(usize::MAX));
+    let mut in_work = None;
     let mut bytes = before.filter_map(|segment| plan.chunk(*segment)).map(|(_, length, _)| length).sum();
     ordered::run(
         threads,
@@ -317,7 +318,10 @@ fn write_archive(
             let frame = done.frame?;
             writer.frame(&frame, done.content)?;
             pool.give_back(frame);
-            if matches!(done.segment, Segment::Chunk { .. }) {
+            if let Segment::Chunk { file, .. } = done.segment {
+                if let Some(source) = files.get(file).filter(|_| in_work.replace(file) != Some(file)) {
+                    reporter.event(&Event::TaskFile { task: &task, file: source.path.as_str() });
+                }
                 bytes += done.content;
                 reporter.event(&Event::TaskProgress { task: &task, bytes });
             }

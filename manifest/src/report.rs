@@ -34,6 +34,13 @@ pub enum Event<'a> {
         /// Bytes to do, when known.
         bytes: Option<u64>,
     },
+    /// That work, which is about many files, has come to this one.
+    TaskFile {
+        /// The name of the work.
+        task: &'a str,
+        /// The file in work.
+        file: &'a str,
+    },
     /// That work has come this far.
     TaskProgress {
         /// The file's name.

@@ -54,6 +54,9 @@ pub(crate) fn survey(
     let pool = Pool::new();
     let mut surveyed: Vec<SurveyedFile> = Vec::with_capacity(files.len());
     let (mut chunks, mut checksums, mut sample, mut bytes) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let task = "what goes in";
+    let total = files.iter().map(|file| file.size).sum();
+    reporter.event(&Event::TaskStart { task, bytes: Some(total) });
     ordered::run(
         // The reading thread hashes, too.
         threads.saturating_sub(1).max(1),
@@ -74,11 +77,10 @@ pub(crate) fn survey(
         |done| {
             reporter.go_on()?;
             let Some(file) = files.get(surveyed.len()) else { return Ok(()) };
-            let task = file.path.as_str();
             match done {
                 Done::Chunk { digest, checksum, sample: look, length } => {
                     if chunks.is_empty() {
-                        reporter.event(&Event::TaskStart { task, bytes: Some(file.size) });
+                        reporter.event(&Event::TaskFile { task, file: file.path.as_str() });
                     }
                     bytes += length;
                     reporter.event(&Event::TaskProgress { task, bytes });
@@ -97,10 +99,6 @@ pub(crate) fn survey(
                             found: whole,
                         });
                     }
-                    if !chunks.is_empty() {
-                        reporter.event(&Event::TaskEnd { task, bytes });
-                    }
-                    bytes = 0;
                     let (level, remaining) = compression::choose(file.size, &sample);
                     sample.clear();
                     surveyed.push(SurveyedFile {
@@ -115,6 +113,7 @@ pub(crate) fn survey(
             Ok(())
         },
     )?;
+    reporter.event(&Event::TaskEnd { task, bytes });
     Ok(surveyed)
 }
 

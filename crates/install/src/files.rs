@@ -50,7 +50,7 @@ pub(crate) fn check_files(
     let pool = Pool::new();
     let mut findings: Vec<Finding> = Vec::new();
     let total = files.iter().map(|(_, entry)| entry.size).sum();
-    let mut done = 0;
+    let (mut done, mut in_work) = (0, None);
     reporter.event(&Event::TaskStart { task, bytes: Some(total) });
     ordered::run(
         threads,
@@ -73,6 +73,9 @@ pub(crate) fn check_files(
         },
         |(file, length, problem)| {
             reporter.go_on()?;
+            if let Some((_, entry)) = files.get(file).filter(|_| in_work.replace(file) != Some(file)) {
+                reporter.event(&Event::TaskFile { task, file: entry.path.as_str() });
+            }
             done += length;
             reporter.event(&Event::TaskProgress { task, bytes: done });
             let (Some(problem), Some((_, entry))) = (problem, files.get(file)) else { return Ok(()) };

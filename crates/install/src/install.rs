@@ -120,7 +120,7 @@ fn fill<State>(
     let mut done = reused + continued;
     reporter.event(&Event::TaskStart { task: &task, bytes: Some(total) });
     let mut open: Vec<(usize, StagedFile)> = resumed;
-    let mut written = 0;
+    let (mut written, mut in_work) = (0, None);
     if there.len() < files.len() {
         stream(&bundle.set, &archive, &stream_options, |piece| {
             reporter.go_on()?;
@@ -131,6 +131,9 @@ fn fill<State>(
             };
             let Segment::Chunk { file, index } = segment else { return Ok(()) };
             let Some(entry) = files.get(file) else { return Ok(()) };
+            if in_work.replace(file) != Some(file) {
+                reporter.event(&Event::TaskFile { task: &task, file: entry.path.as_str() });
+            }
             let at = match open.iter().position(|(at, _)| *at == file) {
                 Some(at) => at,
                 None => {

@@ -3,7 +3,7 @@
 use crate::files::digest_of;
 use crate::stream::{Piece, StreamOptions, stream};
 use crate::{Bundle, Unverified, Verified, sums};
-use manifest::{ByteSize, Event, Finding, Problem, Reporter, Sha256, Stopped, layout};
+use manifest::{ByteSize, Event, Finding, Problem, Reporter, Segment, Sha256, Stopped, layout};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -76,13 +76,18 @@ impl Bundle<Unverified> {
         let plan = self.plan();
         let threads = if threads == 0 { ordered::default_threads() } else { threads };
         let options = StreamOptions { threads, thorough: true, wanted: &|_| true };
-        let mut volumes = BTreeMap::new();
+        let (mut volumes, mut in_work) = (BTreeMap::new(), None);
         let task = layout::archive_name(&self.manifest.name);
         reporter.event(&Event::TaskStart { task: &task, bytes: Some(self.manifest.size()) });
         let outcome: Result<(), Stopped> = stream(&self.set, &plan, &options, |piece| {
             reporter.go_on()?;
             match piece {
-                Piece::Good { segment, content } if plan.chunk(segment).is_some() => {
+                Piece::Good { segment: segment @ Segment::Chunk { file, .. }, content }
+                    if plan.chunk(segment).is_some() =>
+                {
+                    if let Some(entry) = self.manifest.files.get(file).filter(|_| in_work.replace(file) != Some(file)) {
+                        reporter.event(&Event::TaskFile { task: &task, file: entry.path.as_str() });
+                    }
                     report.bytes += content.len() as u64;
                     reporter.event(&Event::TaskProgress { task: &task, bytes: report.bytes });
                 }
