@@ -26,6 +26,9 @@ impl Stop {
             let _ = signal_hook::flag::register(*signal, Arc::clone(&stop.asked));
             let _ = signal_hook::flag::register(*signal, Arc::clone(&stop.at_once));
         }
+        // A write beyond `ulimit -f` is an error that names its file, not the end of the program.
+        #[cfg(unix)]
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
         stop
     }
 

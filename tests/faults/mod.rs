@@ -4,10 +4,13 @@
 //! names file and cause, and the same command once more comes to the right end. Daily tests try a sample;
 //! `scripts/faults` tries everything and counts (`docs/faults.md`). Needs Linux and strace.
 
+mod damage;
 mod inject;
 mod place;
 mod scenario;
+mod surroundings;
 mod tally;
+mod together;
 mod tree;
 mod trial;
 

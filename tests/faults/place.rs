@@ -4,7 +4,7 @@ use crate::run::PROGRAM;
 use std::ffi::OsStr;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// What every folder of a trial is called, before its number.
@@ -39,6 +39,12 @@ impl Lab {
             fs_err::copy(PROGRAM, &program).unwrap();
         }
         Self { root, program, trials: AtomicU32::new(0) }
+    }
+
+    /// Lets other users of this machine in.
+    pub(crate) fn open_to_everybody(&self) {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs_err::set_permissions(self.root.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     /// A folder of its own.
@@ -83,7 +89,10 @@ impl Lab {
 
 impl Ended {
     pub(crate) fn of(command: &mut Command) -> Self {
-        let output = command.output().unwrap();
+        Self::of_output(command.output().unwrap())
+    }
+
+    pub(crate) fn of_output(output: Output) -> Self {
         let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         Self { code: output.status.code(), killed: output.status.signal() == Some(9), said }
     }

@@ -138,13 +138,25 @@ pub(crate) fn contents(edition: u64) -> Vec<(String, Vec<u8>)> {
     ]
 }
 
-/// Packs an edition into volumes of 160 KiB, with a small script for a program.
+/// Packs an edition into volumes of 160 KiB.
 pub(crate) fn make_kit(folder: &Path, edition: u64, have: Option<&Inventory>) {
+    let volumes = pack_kit(folder, contents(edition), edition, have, 160 << 10);
+    assert!(have.is_some() || volumes >= 2, "{volumes}");
+}
+
+/// Packs files, with a small script for a program. Answers how many volumes that gives.
+pub(crate) fn pack_kit(
+    folder: &Path,
+    contents: Vec<(String, Vec<u8>)>,
+    edition: u64,
+    have: Option<&Inventory>,
+    volume: u64,
+) -> usize {
     let beside = tempfile::tempdir().unwrap();
     let program = beside.path().join("program");
     fs_err::write(&program, "#!/bin/sh\necho hello\n").unwrap();
     let id: manifest::ComponentId = "odds".parse().unwrap();
-    let files = contents(edition).into_iter().map(|(path, content)| PackFile {
+    let files = contents.into_iter().map(|(path, content)| PackFile {
         path: path.parse().unwrap(),
         component: id.clone(),
         size: content.len() as u64,
@@ -173,9 +185,8 @@ pub(crate) fn make_kit(folder: &Path, edition: u64, have: Option<&Inventory>) {
         key: None,
     };
     let options =
-        PackOptions { out: folder.to_path_buf(), volume_size: Some(ByteSize(160 << 10)), ..PackOptions::default() };
-    let report = pack(&input, &options, &Silent).unwrap();
-    assert!(have.is_some() || report.volumes.len() >= 2, "{:?}", report.volumes);
+        PackOptions { out: folder.to_path_buf(), volume_size: Some(ByteSize(volume)), ..PackOptions::default() };
+    pack(&input, &options, &Silent).unwrap().volumes.len()
 }
 
 /// A fresh folder with what is there before.

@@ -16,11 +16,11 @@ pub(crate) fn sample<T>(all: Vec<T>, most: usize) -> Vec<T> {
     all.into_iter().step_by(step).collect()
 }
 
-/// Tries every case on all cores and counts under the name `kind` those that were really tried.
+/// Tries every case on all cores and counts under the name `kind` what they say they really tried.
 ///
 /// # Panics
 /// When there was a loss, with all of them.
-pub(crate) fn tally<C: Sync>(kind: &str, cases: &[C], attempt: impl Fn(&C) -> Result<bool, String> + Sync) {
+pub(crate) fn tally<C: Sync>(kind: &str, cases: &[C], attempt: impl Fn(&C) -> Result<usize, String> + Sync) {
     let (next, tried, losses) = (AtomicUsize::new(0), AtomicUsize::new(0), Mutex::new(Vec::new()));
     let threads = std::thread::available_parallelism().map_or(2, usize::from).min(8);
     std::thread::scope(|scope| {
@@ -28,7 +28,7 @@ pub(crate) fn tally<C: Sync>(kind: &str, cases: &[C], attempt: impl Fn(&C) -> Re
             scope.spawn(|| {
                 while let Some(case) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
                     match attempt(case) {
-                        Ok(reached) => drop(tried.fetch_add(usize::from(reached), Ordering::Relaxed)),
+                        Ok(count) => drop(tried.fetch_add(count, Ordering::Relaxed)),
                         Err(loss) => losses.lock().unwrap().push(loss),
                     }
                 }

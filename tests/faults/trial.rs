@@ -7,19 +7,19 @@ use super::tree::{below, difference, tree};
 use manifest::layout;
 use std::path::Path;
 
-/// Does harm at a point of a run. False when the point was not reached.
+/// Does harm at a point of a run. Answers 1, or 0 when the point was not reached.
 ///
 /// # Errors
 /// What was lost, for people.
-pub(crate) fn trial(lab: &Lab, scenario: &Scenario, point: &Point, harm: Harm) -> Result<bool, String> {
+pub(crate) fn trial(lab: &Lab, scenario: &Scenario, point: &Point, harm: Harm) -> Result<usize, String> {
     let folder = begin(lab, scenario);
     let (ended, hit) = harmed(lab, &folder, &scenario.args, point, harm);
     let result = match &hit {
-        None if ended.code == Some(0) => Ok(false),
+        None if ended.code == Some(0) => Ok(0),
         // The program did not even begin: it was one of its libraries that could not be loaded.
-        Some(_) if ended.code == Some(127) => Ok(false),
+        Some(_) if ended.code == Some(127) => Ok(0),
         None => Err(format!("it ended with {:?} though nothing was done to it", ended.code)),
-        Some(files) => judge(lab, scenario, &folder, &ended, point, harm, files).map(|()| true),
+        Some(files) => judge(lab, scenario, &folder, &ended, point, harm, files).map(|()| 1),
     };
     fs_err::remove_dir_all(&folder).unwrap();
     result.map_err(|loss| {

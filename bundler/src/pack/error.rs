@@ -67,6 +67,12 @@ pub enum PackError {
         /// A volume in it.
         bundle: Option<String>,
     },
+    /// Another program makes a bundle in the target folder.
+    #[error("another program is making a bundle in `{}`", folder.display())]
+    Busy {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The bundle will not fit.
     #[error("`{}` has {} free; the bundle needs about {}", folder.display(), ByteSize(*free), ByteSize(*needed))]
     NoSpace {
@@ -161,6 +167,7 @@ impl PackError {
             Self::NotEmpty { bundle: Some(_), .. } => {
                 "choose another folder with `--out`, or replace that bundle with `--replace`".to_owned()
             }
+            Self::Busy { .. } => "wait until it is done, or choose another folder with `--out`".to_owned(),
             Self::NotEmpty { .. } => "choose a new or empty folder with `--out`".to_owned(),
             Self::NoSpace { needed, free, .. } => {
                 format!(

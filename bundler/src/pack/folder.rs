@@ -13,6 +13,8 @@ const UNFINISHED_TEXT: &str = "This bundle is not finished: it is still being ma
 pub(crate) struct BundleFolder {
     folder: PathBuf,
     files: Vec<WrittenFile>,
+    /// The mark, locked until this is dropped: nobody else makes a bundle in the folder meanwhile.
+    _mark: fs_err::File,
 }
 
 /// A file that is complete and on the disk.
@@ -65,8 +67,13 @@ impl BundleFolder {
     pub(crate) fn begin(folder: &Path, keep: &[String]) -> Result<Self, PackError> {
         fs_err::create_dir_all(folder).map_err(PackError::writing)?;
         let mark = folder.join(layout::UNFINISHED);
-        let mut file = fs_err::File::create(&mark).map_err(PackError::writing)?;
-        file.write_all(UNFINISHED_TEXT.as_bytes()).map_err(PackError::writing)?;
+        let mut file = fs_err::OpenOptions::new();
+        let mut file = file.write(true).create(true).truncate(false).open(&mark).map_err(PackError::writing)?;
+        // A file system without locks (some network ones): better without than not at all.
+        if let Err(std::fs::TryLockError::WouldBlock) = file.file().try_lock() {
+            return Err(PackError::Busy { folder: folder.to_path_buf() });
+        }
+        file.set_len(0).and_then(|()| file.write_all(UNFINISHED_TEXT.as_bytes())).map_err(PackError::writing)?;
         file.sync_all().map_err(PackError::writing)?;
         sync(folder)?;
         for name in list(folder).map_err(PackError::writing)? {
@@ -74,7 +81,7 @@ impl BundleFolder {
                 fs_err::remove_file(folder.join(name)).map_err(PackError::writing)?;
             }
         }
-        Ok(Self { folder: folder.to_path_buf(), files: Vec::new() })
+        Ok(Self { folder: folder.to_path_buf(), files: Vec::new(), _mark: file })
     }
 
     /// Where it is.

@@ -68,6 +68,9 @@ impl InstallPlan {
     /// When the bundle is incomplete or the home cannot hold it.
     pub fn new<State>(bundle: &Bundle<State>, options: &InstallOptions) -> Result<Self, InstallError> {
         if let Some(finding) = bundle.findings().iter().find(|finding| blocks(finding)) {
+            // Of a volume that is missing because another one has its name, the other one is the news.
+            let same = |other: &&manifest::Finding| other.subject == finding.subject;
+            let finding = bundle.findings().iter().find(same).unwrap_or(finding);
             return Err(InstallError::Damaged { finding: finding.clone(), kept: false });
         }
         let home = &options.home;
