@@ -236,9 +236,9 @@ pub(crate) struct BundleArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArgs {
-    /// A bundle folder, or an installed home
-    #[arg(value_name = "FOLDER")]
-    pub(crate) folder: PathBuf,
+    /// A bundle folder, or an installed home; of a bundle on several sticks, one of them or all
+    #[arg(value_name = "FOLDER", required = true)]
+    pub(crate) folders: Vec<PathBuf>,
 }
 
 #[derive(Args, Debug)]
@@ -259,9 +259,10 @@ pub(crate) struct ModelsArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct InstallArgs {
-    /// A bundle folder [default: the folder of this program]
+    /// A bundle folder, or its folders on several sticks; on a terminal it asks for those that are missing
+    /// [default: the folder of this program]
     #[arg(value_name = "BUNDLE")]
-    pub(crate) bundle: Option<PathBuf>,
+    pub(crate) bundle: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) home: HomeArgs,
     #[command(flatten)]

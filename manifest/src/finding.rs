@@ -20,6 +20,8 @@ pub struct Finding {
 pub enum Problem {
     /// It is not there.
     Missing,
+    /// It lies on another stick: nothing of what should be here is missing.
+    Elsewhere,
     /// Its size is not the one in the manifest.
     WrongSize {
         /// Bytes expected.
@@ -72,6 +74,7 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => write!(f, "missing"),
+            Self::Elsewhere => write!(f, "not here: it lies on another stick"),
             Self::WrongSize { expected, found } if found > expected => {
                 write!(f, "{} too long (expected {expected} bytes, found {found})", ByteSize(found - expected))
             }

@@ -4,8 +4,8 @@ use crate::cli::{InstallArgs, TrustArgs};
 use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::output::Output;
-use ::install::{Bundle, InstallOptions, InstallPlan, Receipt, Trust};
-use manifest::{ByteSize, PublicKey, layout};
+use ::install::{Bundle, InstallOptions, InstallPlan, OpenError, Receipt, Trust};
+use manifest::{ByteSize, PublicKey, Reporter as _, StickRequest, layout};
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
@@ -21,8 +21,11 @@ pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
         output.result(&generation.receipt, text);
         return Ok(());
     }
-    let folder = bundle_folder(args.bundle.as_deref())?;
-    let receipt = install(&folder, &home, trust(&args.trust)?, output)?;
+    let mut folders = args.bundle.iter().map(|folder| home::absolute(folder)).collect::<Outcome<Vec<_>>>()?;
+    if folders.is_empty() {
+        folders.push(bundle_folder(None)?);
+    }
+    let receipt = install(&folders, &home, trust(&args.trust)?, output)?;
     output.result(
         &receipt,
         format!(
@@ -64,11 +67,30 @@ pub(crate) fn trust(args: &TrustArgs) -> Outcome<Trust> {
     })
 }
 
-/// Installs the bundle in `folder`, with the program beside it.
-pub(crate) fn install(folder: &Path, home: &Path, trust: Trust, output: &Output) -> Outcome<Receipt> {
-    let bundle = Bundle::open(folder)?;
+/// Opens a bundle, whichever of its sticks is put in first.
+pub(crate) fn open(folders: &[PathBuf], home: &Path, output: &Output) -> Outcome<Bundle> {
+    let mut folders = folders.to_vec();
+    loop {
+        let error = match Bundle::open_all(&folders, Some(home)) {
+            Ok(bundle) => return Ok(bundle),
+            Err(error) => error,
+        };
+        let (OpenError::NotFirst { folder, first, .. }, true) = (&error, output.can_ask()) else {
+            return Err(error.into());
+        };
+        let why = format!("{error}: put in the stick that holds `{first}`");
+        match output.ask_for_stick(&StickRequest { why: &why, folder }) {
+            Some(folder) => folders = vec![folder],
+            None => return Err(error.into()),
+        }
+    }
+}
+
+/// Installs the bundle in these folders, with the program beside it.
+pub(crate) fn install(folders: &[PathBuf], home: &Path, trust: Trust, output: &Output) -> Outcome<Receipt> {
+    let bundle = open(folders, home, output)?;
     let options = InstallOptions {
-        program: Some(program_for(&bundle, folder)?),
+        program: Some(program_for(&bundle, &bundle.folder())?),
         home: home.to_path_buf(),
         trust,
         ..InstallOptions::default()

@@ -5,7 +5,6 @@ use crate::commands::{install, selftest, serve};
 use crate::failure::Outcome;
 use crate::home;
 use crate::output::Output;
-use ::install::Bundle;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -73,13 +72,13 @@ pub(crate) fn run(args: &StartArgs, output: &Output) -> Outcome {
 
 fn install_and_prove(args: &StartArgs, folder: &Path, home: &Path, steps: u32, output: &Output) -> Outcome {
     output.step(1, steps, &format!("Install into `{}`", home.display()), || {
-        let bundle = Bundle::open(folder)?;
+        let bundle = install::open(&[folder.to_path_buf()], home, output)?;
         let current = ::install::current(home)?;
         if current.is_some_and(|current| current.manifest.id() == bundle.manifest().id()) {
             output.say("this bundle is already installed there; nothing to do");
             return Ok(());
         }
-        install::install(folder, home, install::trust(&args.trust)?, output).map(|_| ())
+        install::install(&[bundle.folder()], home, install::trust(&args.trust)?, output).map(|_| ())
     })?;
     output.step(2, steps, "Draw a picture with the network shut off by the kernel", || {
         let report = selftest::in_home(home, args.page.allow_unsealed, output)?;

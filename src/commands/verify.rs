@@ -4,40 +4,51 @@ use crate::cli::VerifyArgs;
 use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::output::{Output, Seconds};
-use ::install::{Bundle, VerifyReport};
-use manifest::ByteSize;
+use ::install::VerifyReport;
+use manifest::{ByteSize, Finding, Problem};
 use std::path::Path;
 
 pub(crate) fn run(args: &VerifyArgs, output: &Output) -> Outcome {
-    let folder = home::absolute(&args.folder)?;
-    let installed = home::is_home(&folder);
-    let report = if installed {
-        ::install::verify_home(&folder, ordered::default_threads(), output)?
-    } else {
-        bundle(&folder, output)?
+    let folders = args.folders.iter().map(|folder| home::absolute(folder)).collect::<Outcome<Vec<_>>>()?;
+    let home = folders.first().filter(|folder| folders.len() == 1 && home::is_home(folder));
+    let report = match home {
+        Some(home) => ::install::verify_home(home, ordered::default_threads(), output)?,
+        None => ::install::verify(&folders, ordered::default_threads(), output)?,
     };
-    conclude(&report, &args.folder.display().to_string(), installed, output)
+    let names: Vec<_> = args.folders.iter().map(|folder| folder.display().to_string()).collect();
+    conclude(&report, &names.join("`, `"), home.is_some(), output)
 }
 
 /// Reads a whole bundle.
 pub(crate) fn bundle(folder: &Path, output: &Output) -> Outcome<VerifyReport> {
-    Ok(match Bundle::open(folder)?.verify(ordered::default_threads(), output) {
-        Ok((_, report)) | Err(report) => report,
-    })
+    Ok(::install::verify(&[folder.to_path_buf()], ordered::default_threads(), output)?)
 }
 
 /// Prints all findings, then the verdict.
 pub(crate) fn conclude(report: &VerifyReport, name: &str, installed: bool, output: &Output) -> Outcome {
-    for finding in &report.findings {
+    let elsewhere = |finding: &&Finding| finding.problem == Problem::Elsewhere;
+    let missing: Vec<_> =
+        report.findings.iter().filter(elsewhere).map(|finding| format!("`{}`", finding.subject)).collect();
+    let wrong = report.findings.len() - missing.len();
+    for finding in report.findings.iter().filter(|finding| !elsewhere(finding)) {
         output.problem(finding);
     }
     if report.stopped {
-        let so_far = if report.findings.is_empty() { "" } else { "; what was wrong so far stands above" };
+        let so_far = if wrong == 0 { "" } else { "; what was wrong so far stands above" };
         return Err(Failure::stopped(format!("not all of `{name}` was checked{so_far}"))
             .with_hint("run the same command again: it begins anew"));
     }
+    let checked = format!("{} checked in {}", ByteSize(report.bytes), Seconds(report.seconds));
     if report.findings.is_empty() {
-        let text = format!("`{name}` is whole: {} checked in {}", ByteSize(report.bytes), Seconds(report.seconds));
+        output.result(report, format!("`{name}` is whole: {checked}"));
+        return Ok(());
+    }
+    if wrong == 0 {
+        let text = format!(
+            "what is in `{name}` is whole: {checked}. The rest of the bundle lies on other sticks, which can be checked one \
+             by one: {} is not here",
+            missing.join(", ")
+        );
         output.result(report, text);
         return Ok(());
     }
@@ -46,5 +57,5 @@ pub(crate) fn conclude(report: &VerifyReport, name: &str, installed: bool, outpu
     } else {
         "copy the bundle again from where it was made; `fieldforge verify` tells at once whether the copy is good"
     };
-    Err(Failure::new(format!("`{name}` is damaged: {} finding(s)", report.findings.len())).with_hint(hint))
+    Err(Failure::new(format!("`{name}` is damaged: {wrong} finding(s)")).with_hint(hint))
 }

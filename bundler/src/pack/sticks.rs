@@ -168,8 +168,12 @@ impl<'a> Sticks<'a> {
     /// Bytes that are still to be written, about.
     fn to_come(&self) -> u64 {
         let written = self.journal.volumes.iter().fold(0u64, |sum, volume| sum.saturating_add(volume.size));
-        let programs: u64 = self.packing.manifest.programs.iter().map(|program| program.size).sum();
-        self.packing.expected.saturating_sub(written) + programs
+        self.packing.expected.saturating_sub(written) + self.programs()
+    }
+
+    /// Bytes of the programs, which lie on every stick.
+    fn programs(&self) -> u64 {
+        self.packing.manifest.programs.iter().map(|program| program.size).sum()
     }
 
     /// What is finished, in words.
@@ -260,6 +264,19 @@ impl<'a> Sticks<'a> {
         }
     }
 
+    /// Refuses a stick that is too full for a program and a volume with one chunk.
+    fn check_room(&self, folder: &Path) -> Result<(), PackError> {
+        let (programs, to_come) = (self.programs(), self.to_come());
+        let chunk = (BundleManifest::CHUNK_SIZE as f64 * (1.1 + self.packing.options.recovery / 100.0)) as u64;
+        let needed = programs + RESERVE + chunk.min(to_come.saturating_sub(programs));
+        match free_space(folder) {
+            Some(free) if free.saturating_add(BundleFolder::removable(folder)) < needed => {
+                Err(PackError::StickTooSmall { folder: folder.to_path_buf(), needed })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Takes another stick in use. When an interrupted packing is gone on with (`at_start`), it may have been begun.
     fn enter_next(&mut self, folder: &Path, at_start: bool) -> Result<(), PackError> {
         BundleFolder::check(folder, self.packing.options.replace)?;
@@ -280,6 +297,7 @@ impl<'a> Sticks<'a> {
             }
             _ => {}
         }
+        self.check_room(folder)?;
         self.enter(folder)
     }
 

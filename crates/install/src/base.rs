@@ -51,13 +51,16 @@ impl Base {
         (0u64..).zip(&entry.chunks).all(|(index, digest)| carried(index) || self.chunks.contains_key(digest))
     }
 
-    /// Appends chunks to a file until it has `count` of them; answers how many bytes that were.
-    pub(crate) fn fill(&self, staged: &mut StagedFile, entry: &FileEntry, count: usize) -> Result<u64, InstallError> {
+    /// Writes the chunks of a file that it lacks and that the bundle does not hold; answers how many bytes that were.
+    pub(crate) fn fill(&self, staged: &mut StagedFile, entry: &FileEntry) -> Result<u64, InstallError> {
         let mut bytes = Vec::new();
         let mut filled = 0;
-        while staged.chunks() < count {
-            let digest = entry.chunks.get(staged.chunks());
-            let Some((digest, place)) = digest.and_then(|digest| Some((digest, self.chunks.get(digest)?))) else {
+        let runs = entry.runs();
+        for (index, digest) in entry.chunks.iter().enumerate() {
+            if staged.has(index) || runs.iter().any(|(first, end)| (*first..*end).contains(&(index as u64))) {
+                continue;
+            }
+            let (Some(place), Some((offset, _))) = (self.chunks.get(digest), entry.place(index)) else {
                 return Err(InstallError::NotThere { path: entry.path.to_string() });
             };
             bytes.clear();
@@ -67,7 +70,7 @@ impl Base {
             if ChunkDigest::of(&bytes) != *digest {
                 return Err(InstallError::BaseDamaged { path: entry.path.to_string(), from: place.path.to_string() });
             }
-            staged.write(&bytes)?;
+            staged.write(index, offset, &bytes)?;
             filled += bytes.len() as u64;
         }
         Ok(filled)

@@ -1,8 +1,8 @@
 //! A bundle, opened.
 
-use crate::OpenError;
 use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{Volume, VolumeSet};
+use crate::{OpenError, generation};
 use manifest::{
     ArchivePlan, BundleManifest, Finding, Problem, Sha256, Signature, layout, manifest_header, parse_manifest_header,
     parse_signature_header,
@@ -37,9 +37,28 @@ impl Bundle<Unverified> {
     /// # Errors
     /// When there is no bundle, there are several, or its manifest cannot be read or contradicts itself.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
-        let set = VolumeSet::find(path)?;
+        Self::open_all(&[path.to_path_buf()], None)
+    }
+
+    /// Opens the bundle whose volumes lie in several folders, on several sticks. Those of further sticks need not be there.
+    /// An installation that was begun in `home` knows the manifest already, so that the first volume need not, either.
+    ///
+    /// # Errors
+    /// As [`Bundle::open`]; when the first volume is on another stick; when the folders belong to different bundles.
+    pub fn open_all(paths: &[PathBuf], home: Option<&Path>) -> Result<Self, OpenError> {
+        let set = VolumeSet::find(paths)?;
         let Some(first) = set.volumes.first().filter(|volume| volume.number == 1) else {
-            return Err(OpenError::NoManifest { findings: set.findings });
+            if !set.elsewhere.contains(&1) {
+                return Err(OpenError::NoManifest { findings: set.findings });
+            }
+            let Some((manifest, signature)) = home.and_then(|home| generation::begun(home, set.bundle)) else {
+                return Err(OpenError::NotFirst {
+                    folder: set.folder().to_path_buf(),
+                    here: set.volumes.iter().map(|volume| format!("`{}`", volume.name)).collect(),
+                    first: layout::volume_name(&set.name, 1),
+                });
+            };
+            return Ok(Self { set, manifest, signature, state: PhantomData });
         };
         let (text, signature) = match read_manifest(first) {
             Ok(read) => read,
@@ -94,13 +113,19 @@ impl<State> Bundle<State> {
     /// The folder that it lies in.
     #[must_use]
     pub fn folder(&self) -> PathBuf {
-        self.set.folder.clone()
+        self.set.folder().to_path_buf()
     }
 
     /// The volumes that are there, in order.
     #[must_use]
     pub fn volumes(&self) -> &[Volume] {
         &self.set.volumes
+    }
+
+    /// Volumes that are not here because they lie on another stick: their numbers, from 1, as far as they are known.
+    #[must_use]
+    pub fn elsewhere(&self) -> &[u32] {
+        &self.set.elsewhere
     }
 
     /// What was wrong with the volumes at first sight.

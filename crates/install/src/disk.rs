@@ -21,6 +21,19 @@ pub(crate) fn free_space(_: &Path) -> Option<u64> {
     None
 }
 
+/// Bytes that a file takes on its disk: holes in it take none.
+#[cfg(unix)]
+pub(crate) fn taken(metadata: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    metadata.len().min(metadata.blocks().saturating_mul(512))
+}
+
+/// Bytes that a file takes on its disk: holes in it take none.
+#[cfg(not(unix))]
+pub(crate) fn taken(metadata: &std::fs::Metadata) -> u64 {
+    metadata.len()
+}
+
 /// The largest file that can be written there and what limits it; nothing when nothing is known to.
 #[cfg(target_os = "linux")]
 pub(crate) fn largest_file(folder: &Path) -> Option<(u64, &'static str)> {

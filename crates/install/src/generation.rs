@@ -2,7 +2,9 @@
 
 use crate::files::check_files;
 use crate::{InstallError, Receipt, disk};
-use manifest::{BundleManifest, BundlePath, FileEntry, Finding, Inventory, Problem, Reporter, Stopped, layout};
+use manifest::{
+    BundleManifest, BundlePath, FileEntry, Finding, Inventory, Problem, Reporter, Sha256, Signature, Stopped, layout,
+};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -143,6 +145,19 @@ pub(crate) fn load(home: &Path, number: u32) -> Result<Generation, InstallError>
     let text = fs_err::read(&file).map_err(|error| bad(file.clone(), error.to_string()))?;
     let receipt = serde_json::from_slice(&text).map_err(|error| bad(file, error.to_string()))?;
     Ok(Generation { number, folder, manifest, receipt })
+}
+
+/// The manifest of an unfinished installation of that bundle, with its signature.
+pub(crate) fn begun(home: &Path, bundle: Sha256) -> Option<(BundleManifest, Option<Signature>)> {
+    unfinished(home).ok()?.into_iter().find_map(|folder| {
+        let text = fs_err::read(folder.join(layout::MANIFEST)).ok().filter(|text| Sha256::of(text) == bundle)?;
+        let manifest =
+            BundleManifest::parse(layout::MANIFEST, &text).ok().filter(|manifest| manifest.id() == bundle)?;
+        match fs_err::read_to_string(folder.join(layout::MANIFEST_SIGNATURE)) {
+            Ok(signature) => Some((manifest, Some(Signature::check(&text, &signature).ok()?))),
+            Err(_) => Some((manifest, None)),
+        }
+    })
 }
 
 /// The folder of generation `number`.

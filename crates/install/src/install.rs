@@ -5,9 +5,10 @@ use crate::generation::{self, write_durably};
 use crate::home_lock::HomeLock;
 use crate::install_plan::Action;
 use crate::staged_file::StagedFile;
+use crate::sticks::Sticks;
 use crate::stream::{Piece, StreamOptions, stream};
 use crate::{Bundle, InstallError, InstallPlan, Receipt, Trust, disk};
-use manifest::{Event, FileEntry, Reporter, Segment, layout};
+use manifest::{ArchivePlan, Event, FileEntry, Reporter, Segment, layout};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -47,6 +48,8 @@ pub fn install<State>(
     InstallPlan::new(bundle, options)?;
     fs_err::create_dir_all(options.home.join(layout::GENERATIONS)).map_err(InstallError::writing)?;
     let _lock = HomeLock::take(&options.home)?;
+    // The stick that the program lies on may not be there any more in the end.
+    options.program.as_deref().map(|program| stage_program(program, &options.home)).transpose()?;
     // Somebody else may have been at work before the lock was ours.
     let plan = InstallPlan::new(bundle, options)?;
     plan.warnings.iter().for_each(|text| reporter.event(&Event::Warning { text }));
@@ -76,7 +79,7 @@ pub fn install<State>(
         seconds: start.elapsed().as_secs_f64(),
         warnings: plan.warnings.clone(),
     };
-    staging.commit(&plan, &receipt, options.program.as_deref())?;
+    staging.commit(&plan, &receipt)?;
     Ok(receipt)
 }
 
@@ -104,25 +107,18 @@ fn fill<State>(
     let resumed = resumable(files, &there, staging)?;
     let continued: u64 = resumed.iter().map(|(_, staged)| staged.length()).sum();
     let archive = bundle.plan();
-    let begun = |file: usize| resumed.iter().find(|(at, _)| *at == file).map_or(0, |(_, staged)| staged.chunks());
-    let wanted: Vec<bool> = archive
-        .segments()
-        .iter()
-        .map(|segment| match segment {
-            Segment::Chunk { file, index } => !there.contains(file) && *index >= begun(*file),
-            _ => true,
-        })
-        .collect();
-    let wanted = |number: u64| usize::try_from(number).ok().and_then(|at| wanted.get(at)).copied().unwrap_or(true);
-    let stream_options = StreamOptions { threads, thorough: false, wanted: &wanted };
     let task = layout::archive_name(&bundle.manifest().name);
     let total = bundle.manifest().size();
     let mut done = reused + continued;
     reporter.event(&Event::TaskStart { task: &task, bytes: Some(total) });
     let mut open: Vec<(usize, StagedFile)> = resumed;
     let (mut written, mut in_work) = (0, None);
-    if there.len() < files.len() {
-        stream(&bundle.set, &archive, &stream_options, |piece| {
+    let mut sticks = Sticks::new(&bundle.set);
+    while there.len() < files.len() {
+        let wanted = wanted(&archive, &there, &open);
+        let wanted = |number: u64| usize::try_from(number).ok().and_then(|at| wanted.get(at)).copied().unwrap_or(true);
+        let stream_options = StreamOptions { threads, thorough: false, wanted: &wanted };
+        stream(sticks.set(), &archive, &stream_options, |piece| {
             reporter.go_on()?;
             let (segment, content) = match piece {
                 Piece::Good { segment, content } => (segment, content),
@@ -141,30 +137,53 @@ fn fill<State>(
                     open.len() - 1
                 }
             };
-            let Some((_, staged)) = open.get_mut(at) else { return Ok(()) };
-            done += plan.base.fill(staged, entry, index)?;
-            staged.write(content)?;
+            let (Some((_, staged)), Some((offset, _))) = (open.get_mut(at), entry.place(index)) else { return Ok(()) };
+            staged.write(index, offset, content)?;
             written += content.len() as u64;
             done += content.len() as u64;
             reporter.event(&Event::TaskProgress { task: &task, bytes: done });
-            if staged.chunks() == entry.chunks.len() {
+            if staged.is_whole() {
                 open.remove(at).1.finish()?;
                 there.insert(file);
             }
             Ok(())
         })?;
+        // What is still missing lies on another stick.
+        let missing = wanted_chunk(&archive, &there, &open);
+        let Some(missing) = missing else { break };
+        sticks.change(missing, reporter)?;
     }
     // What the bundle did not hold the end of, or nothing at all, and what was complete but for its name.
     for (at, entry) in files.iter().enumerate().filter(|(at, _)| !there.contains(at)) {
         reporter.go_on()?;
         let begun = open.iter().position(|(open, _)| *open == at).map(|place| open.remove(place).1);
         let mut staged = begun.map_or_else(|| StagedFile::create(staging, entry), Ok)?;
-        done += plan.base.fill(&mut staged, entry, entry.chunks.len())?;
+        done += plan.base.fill(&mut staged, entry)?;
         reporter.event(&Event::TaskProgress { task: &task, bytes: done });
         staged.finish()?;
     }
     reporter.event(&Event::TaskEnd { task: &task, bytes: done });
     Ok((written, total - written))
+}
+
+/// Which frames are needed, by number: chunks that are not there, and what lies between files.
+fn wanted(archive: &ArchivePlan<'_>, there: &BTreeSet<usize>, open: &[(usize, StagedFile)]) -> Vec<bool> {
+    let has = |file: usize, index: usize| {
+        there.contains(&file) || open.iter().any(|(at, staged)| *at == file && staged.has(index))
+    };
+    let needed = |segment: &Segment| match *segment {
+        Segment::Chunk { file, index } => !has(file, index),
+        _ => true,
+    };
+    archive.segments().iter().map(needed).collect()
+}
+
+/// The first frame with a chunk that is not there.
+fn wanted_chunk(archive: &ArchivePlan<'_>, there: &BTreeSet<usize>, open: &[(usize, StagedFile)]) -> Option<u64> {
+    let wanted = wanted(archive, there, open);
+    let chunks = (0..).zip(archive.segments()).zip(wanted);
+    let mut missing = chunks.filter(|((_, segment), wanted)| *wanted && matches!(segment, Segment::Chunk { .. }));
+    missing.next().map(|((number, _), _)| number)
 }
 
 fn make_folders(staging: &Path, files: &[FileEntry]) -> Result<(), InstallError> {
@@ -258,12 +277,13 @@ impl Staging {
     }
 
     /// The end: receipt, everything durable, final name, program, flip.
-    fn commit(&mut self, plan: &InstallPlan, receipt: &Receipt, program: Option<&Path>) -> Result<(), InstallError> {
+    fn commit(&mut self, plan: &InstallPlan, receipt: &Receipt) -> Result<(), InstallError> {
         let text = serde_json::to_vec_pretty(receipt).map_err(|error| InstallError::Io(error.into()))?;
         write_durably(&self.folder.join(layout::RECEIPT), &text)?;
         self.sync(plan)?;
-        if let Some(program) = program {
-            copy_program(program, &self.home.join(layout::PROGRAM))?;
+        let program = self.home.join(layout::PROGRAM);
+        if layout::partial(&program).exists() {
+            fs_err::rename(layout::partial(&program), &program).map_err(InstallError::writing)?;
         }
         if let Some(keys) = &plan.trusted_keys {
             write_durably(&self.home.join(layout::TRUSTED_KEYS), keys.as_bytes())?;
@@ -301,7 +321,9 @@ fn remove(folder: &Path, whose: &str, reporter: &dyn Reporter) -> Result<(), Ins
     fs_err::remove_dir_all(folder).map_err(InstallError::writing)
 }
 
-fn copy_program(from: &Path, to: &Path) -> Result<(), InstallError> {
+/// Copies the program into the home, where it gets its name when all is done.
+fn stage_program(from: &Path, home: &Path) -> Result<(), InstallError> {
+    let to = &home.join(layout::PROGRAM);
     if let (Ok(from), Ok(to)) = (from.canonicalize(), to.canonicalize())
         && from == to
     {
@@ -310,6 +332,5 @@ fn copy_program(from: &Path, to: &Path) -> Result<(), InstallError> {
     let partial = layout::partial(to);
     fs_err::copy(from, &partial).map_err(InstallError::writing)?;
     disk::make_executable(&partial).map_err(InstallError::writing)?;
-    fs_err::File::open(&partial).and_then(|file| file.sync_all()).map_err(InstallError::writing)?;
-    fs_err::rename(&partial, to).map_err(InstallError::writing)
+    fs_err::File::open(&partial).and_then(|file| file.sync_all()).map_err(InstallError::writing)
 }

@@ -119,6 +119,14 @@ pub enum InstallError {
         /// The installed file.
         from: String,
     },
+    /// The rest of the bundle is on another stick.
+    #[error(
+        "{why}\n  what was installed so far is kept and will be continued; the installation in use was not touched"
+    )]
+    Elsewhere {
+        /// Which volume is not here.
+        why: String,
+    },
     /// The disk became full.
     #[error("the disk is full: {0}")]
     Full(io::Error),
@@ -195,6 +203,11 @@ impl InstallError {
                  (made without `--have`)"
                     .to_owned()
             }
+            Self::Elsewhere { .. } => {
+                "run the same command with the folder on that stick, or name the folders on all sticks: `fieldforge install \
+                 A B`. On a terminal it asks for the next stick"
+                    .to_owned()
+            }
             Self::Full(_) => {
                 "free space there, or choose another disk with `--home`; then run the same command again".to_owned()
             }
@@ -220,6 +233,6 @@ impl InstallError {
 
     /// Is it worth keeping what was installed so far?
     pub(crate) const fn worth_continuing(&self) -> bool {
-        matches!(self, Self::Damaged { .. } | Self::Stopped(_) | Self::Io(_))
+        matches!(self, Self::Damaged { .. } | Self::Elsewhere { .. } | Self::Stopped(_) | Self::Io(_))
     }
 }

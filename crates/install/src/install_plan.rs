@@ -213,7 +213,7 @@ fn planned_files(files: &[FileEntry], current: Option<&Generation>, leftover: Op
 /// Bytes of a file that an interrupted installation has written already.
 fn begun(leftover: Option<&Path>, file: &PlannedFile) -> u64 {
     let partial = leftover.map(|folder| layout::partial(&file.path.below(folder)));
-    let length = partial.and_then(|path| fs_err::metadata(path).ok()).map_or(0, |metadata| metadata.len());
+    let length = partial.and_then(|path| fs_err::metadata(path).ok()).map_or(0, |metadata| disk::taken(&metadata));
     length.min(file.size)
 }
 

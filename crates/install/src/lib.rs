@@ -46,6 +46,7 @@ mod repair;
 #[doc(hidden)]
 pub mod scan;
 mod staged_file;
+mod sticks;
 mod stream;
 mod sums;
 mod trust;
@@ -63,6 +64,6 @@ pub use open_error::OpenError;
 pub use receipt::Receipt;
 pub use repair::{RepairError, RepairReport, RepairedVolume, repair};
 pub use trust::{Trust, trusted_keys};
-pub use verify::VerifyReport;
+pub use verify::{VerifyReport, verify};
 pub use verify_home::verify_home;
 pub use volumes::Volume;

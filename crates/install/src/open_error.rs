@@ -46,6 +46,40 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The file has no content.
+    #[error("`{}` is empty (0 bytes)", path.display())]
+    Empty {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Folders with different bundles were named together.
+    #[error("`{}` holds the bundle `{found}`, and the first folder that was named holds `{expected}`", folder.display())]
+    Another {
+        /// The folder.
+        folder: PathBuf,
+        /// Its bundle.
+        found: String,
+        /// The bundle of the first folder.
+        expected: String,
+    },
+    /// A folder without any volume of the bundle.
+    #[error("`{}` holds no volume of `{name}`", folder.display())]
+    NoVolume {
+        /// The folder.
+        folder: PathBuf,
+        /// The bundle's name.
+        name: String,
+    },
+    /// The first volume, with the manifest in it, lies on another stick.
+    #[error("`{}` holds {}; the table of contents is in volume 1, on another stick", folder.display(), here.join(", "))]
+    NotFirst {
+        /// The folder.
+        folder: PathBuf,
+        /// The volumes in it, in backquotes.
+        here: Vec<String>,
+        /// The name of the first volume.
+        first: String,
+    },
     /// Volume headers are damaged beyond recognition.
     #[error("`{volume}` in `{}` is damaged: neither its beginning nor its end can be read", folder.display())]
     NoHeader {
@@ -99,6 +133,12 @@ impl OpenError {
                 "run the same `fieldforge bundle` command again on the machine that made it".to_owned()
             }
             Self::NotOurs { .. } => "give the folder that holds `START-HERE.txt`, or a volume in it".to_owned(),
+            Self::Empty { .. } | Self::NoVolume { .. } | Self::Another { .. } => {
+                "put in another stick of this bundle, or copy the bundle again from where it was made".to_owned()
+            }
+            Self::NotFirst { first, .. } => format!(
+                "put in the stick that holds `{first}` and name its folder; after it, the others can come in any order"
+            ),
             Self::NoHeader { .. } | Self::NoManifest { .. } | Self::WrongManifest { .. } => {
                 "copy the bundle folder again from where it was made".to_owned()
             }

@@ -31,10 +31,28 @@ pub(crate) enum Piece<'a> {
 }
 
 enum Job {
-    Frame { number: u64, segment: Segment, volume: usize, offset: u64, bytes: Vec<u8>, content: usize },
-    Passed { number: u64 },
-    Gap { reason: String, finding: Option<(usize, Finding)> },
-    VolumeEnd { volume: usize, digest: Option<Sha256>, sealed: bool },
+    Frame {
+        number: u64,
+        segment: Segment,
+        volume: usize,
+        offset: u64,
+        bytes: Vec<u8>,
+        content: usize,
+    },
+    Passed {
+        number: u64,
+    },
+    Gap {
+        reason: String,
+        finding: Option<(usize, Finding)>,
+    },
+    /// These frames lie on another stick.
+    Elsewhere(std::ops::Range<u64>),
+    VolumeEnd {
+        volume: usize,
+        digest: Option<Sha256>,
+        sealed: bool,
+    },
 }
 
 enum Done {
@@ -84,6 +102,10 @@ pub(crate) fn stream<E: Send>(
                 Done::Other(Job::Passed { number }) => {
                     lose(plan, expected..number, &lost_because, &mut consume)?;
                     expected = number + 1;
+                }
+                Done::Other(Job::Elsewhere(frames)) => {
+                    lose(plan, expected..frames.start, &lost_because, &mut consume)?;
+                    expected = expected.max(frames.end);
                 }
                 Done::Other(Job::Gap { reason, finding }) => {
                     lost_because = reason;
@@ -157,8 +179,16 @@ struct Producer<'a> {
 impl Producer<'_> {
     fn read_all(&mut self, give: &mut dyn FnMut(Job) -> bool) {
         let mut before = 0;
+        let total = self.plan.segments().len() as u64;
         for (at, volume) in self.set.volumes.iter().enumerate() {
-            if volume.number > before + 1 {
+            let sure =
+                at.checked_sub(1).and_then(|at| self.set.volumes.get(at)).is_none_or(|before| before.end.is_some());
+            if sure && self.is_elsewhere(before + 1..volume.number) {
+                let end = volume.first_frame.filter(|first| *first <= total).unwrap_or(self.next);
+                if !give(Job::Elsewhere(self.next..end.max(self.next))) {
+                    return;
+                }
+            } else if volume.number > before + 1 {
                 let reason = format!("it lies in volume {}, which is missing", before + 1);
                 if !give(Job::Gap { reason, finding: None }) {
                     return;
@@ -169,12 +199,17 @@ impl Producer<'_> {
                 return;
             }
         }
-        if self.next < self.plan.segments().len() as u64
-            && self.set.findings.iter().any(|finding| finding.problem == Problem::Missing)
-        {
+        if self.is_elsewhere(before + 1..u32::MAX) {
+            give(Job::Elsewhere(self.next..total));
+        } else if self.next < total && self.set.findings.iter().any(|finding| finding.problem == Problem::Missing) {
             let reason = format!("it lies in volume {} or later, which is missing", before + 1);
             give(Job::Gap { reason, finding: None });
         }
+    }
+
+    /// Does a volume with such a number lie on another stick?
+    fn is_elsewhere(&self, numbers: std::ops::Range<u32>) -> bool {
+        self.set.elsewhere.iter().any(|number| numbers.contains(number))
     }
 
     /// Reads one volume; false when nothing more is wanted.
@@ -342,7 +377,9 @@ fn check(decompressor: &mut Decompressor<'_>, set: &VolumeSet, plan: &ArchivePla
     let name = set.volumes.get(volume).map_or("", |volume| &volume.name);
     let finding = match (plan.file(segment), plan.chunk(segment)) {
         (Some(file), Some((at, length, _))) => {
-            let reason = format!("{why} (`{name}`, volume {} of {}, byte {offset})", volume + 1, set.count());
+            let number = set.volumes.get(volume).map_or(0, |volume| volume.number);
+            let of = set.last().map(|last| format!(" of {last}")).unwrap_or_default();
+            let reason = format!("{why} (`{name}`, volume {number}{of}, byte {offset})");
             Finding { subject: file.path.to_string(), problem: Problem::Damaged { offset: at, length, reason } }
         }
         _ => {

@@ -9,5 +9,6 @@ mod refused;
 mod repaired;
 mod round_trip;
 mod signed;
+mod sticks;
 mod stock_tools;
 mod updates;
