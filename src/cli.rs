@@ -72,6 +72,8 @@ pub(crate) enum Command {
     Inspect(InspectArgs),
     /// Unpack a bundle into a home, all or nothing
     Install(InstallArgs),
+    /// Take over models, pictures and papers of Forge, AUTOMATIC1111, Fooocus, ComfyUI or InvokeAI
+    Import(ImportArgs),
     /// Draw a picture with the network shut off by the kernel, and compare it
     Selftest(SelftestArgs),
     /// List the installed models, LoRAs and embeddings by the names that prompts call them
@@ -270,6 +272,27 @@ pub(crate) struct InstallArgs {
     /// Go back to the installation before this one
     #[arg(long, conflicts_with = "bundle")]
     pub(crate) roll_back: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ImportArgs {
+    /// The other program's folder, or any folder with models; it is only read
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    /// Only say what would be done
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Also carry models that this version cannot draw with
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Leave the pictures where they are
+    #[arg(long)]
+    pub(crate) no_outputs: bool,
+    /// Copy nothing; write a forge.toml that names the models, for `bundle`
+    #[arg(long, value_name = "FORGE.TOML", conflicts_with_all = ["dry_run", "no_outputs", "home"])]
+    pub(crate) write: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]

@@ -132,6 +132,7 @@ from_hinted!(
     bundler::PackError,
     ::install::OpenError,
     ::install::InstallError,
+    ::install::ImportError,
     ::install::RepairError,
     seal::SealError,
     engine::EngineError,

@@ -3,7 +3,7 @@
 
 use crate::failure::{Failure, Outcome};
 use engine::{AppliedLora, EngineError, FileHashes, GenerateSettings, Lora, LoraReport, Model, Shelf, UsedFile};
-use manifest::{ComponentKind, Sha256};
+use manifest::{BundleManifest, Component, ComponentKind, FileEntry, Sha256, layout};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(crate) struct InstalledFile {
     pub(crate) licence: String,
     /// Size in bytes.
     pub(crate) size: u64,
-    /// Digest of the file.
+    /// Digest of the file; of a diffusers folder that of its index.
     pub(crate) sha256: Sha256,
     /// Where it lies.
     pub(crate) path: PathBuf,
@@ -64,21 +64,21 @@ impl Library {
         let mut library = Self::default();
         for kind in ComponentKind::ALL.into_iter().filter(|kind| kind.is_weights()) {
             for (component, file) in manifest.files_of(kind) {
-                let path = file.path.below(&generation.folder);
-                if path.extension().is_none_or(|ending| ending != "safetensors") {
-                    continue;
-                }
+                let Some(path) = model_path(&generation, file) else { continue };
                 if let Some(shelf) = library.shelf_mut(kind) {
                     shelf.add(&path);
                 }
                 library.files.push(InstalledFile {
                     kind,
-                    name: path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
+                    name: if path.is_dir() { path.file_name() } else { path.file_stem() }
+                        .unwrap_or_default()
+                        .to_string_lossy()
+                        .into_owned(),
                     id: component.id.to_string(),
                     title: component.title.clone(),
                     family: component.family.clone(),
                     licence: component.licence.clone(),
-                    size: file.size,
+                    size: if path.is_dir() { size_of(manifest, component) } else { file.size },
                     sha256: file.sha256,
                     path,
                 });
@@ -183,6 +183,30 @@ impl Library {
             _ => return None,
         })
     }
+}
+
+/// The path to open for a file of an installation: its own if it holds weights, its folder's if it is the index of a
+/// diffusers folder, and none for what lies beside them.
+pub(crate) fn model_path(generation: &install::Generation, file: &FileEntry) -> Option<PathBuf> {
+    let path = file.path.below(&generation.folder);
+    if file.path.file_name() == layout::DIFFUSERS_INDEX {
+        return path.parent().map(Path::to_path_buf);
+    }
+    let is_weights = path.extension().is_some_and(|ending| ending == "safetensors");
+    let in_folder = file.path.as_str().rsplit_once('/').is_some_and(|(folder, _)| {
+        let index = |folder: &str| format!("{folder}/{}", layout::DIFFUSERS_INDEX).parse().ok();
+        let above = folder.rsplit_once('/').map_or("", |(above, _)| above);
+        [folder, above]
+            .iter()
+            .filter_map(|folder| index(folder))
+            .any(|index| generation.manifest.file(&index).is_some())
+    });
+    (is_weights && !in_folder).then_some(path)
+}
+
+/// Bytes of all files of a component.
+fn size_of(manifest: &BundleManifest, component: &Component) -> u64 {
+    manifest.files.iter().filter(|file| file.component == component.id).map(|file| file.size).sum()
 }
 
 /// What a LoRA that fits only in part leaves out, in one sentence.

@@ -11,6 +11,7 @@ mod commands;
 mod failure;
 mod generator;
 mod home;
+mod judge;
 mod library;
 mod meter;
 mod models;
@@ -60,6 +61,7 @@ fn run(command: Option<Command>, output: &Output) -> Outcome {
         Some(Command::Repair(args)) => output.stop().gently(|| commands::repair::run(&args, output)),
         Some(Command::Models(args)) => commands::models::run(&args, output),
         Some(Command::Inspect(args)) => commands::inspect::run(&args, output),
+        Some(Command::Import(args)) => output.stop().gently(|| commands::import::run(&args, output)),
         Some(Command::Install(args)) => output.stop().gently(|| commands::install::run(&args, output)),
         Some(Command::Selftest(args)) => output.stop().gently(|| commands::selftest::run(&args, output)),
         Some(Command::Serve(args)) => commands::serve::run(&args, output),

@@ -2,7 +2,7 @@
 
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
-use crate::library::{InstalledFile, Library, Prepared};
+use crate::library::{self, InstalledFile, Library, Prepared};
 use engine::{
     EngineError, GenerateSettings, Model, ModelInfo, OpenOptions, Recipe, Sampler, Scheduler, UsedFile, UsedFiles,
 };
@@ -135,16 +135,16 @@ fn installed(generation: &install::Generation, library: &Arc<Library>) -> Vec<Mo
     let manifest = &generation.manifest;
     manifest
         .files_of(ComponentKind::Checkpoint)
-        .filter(|(component, file)| {
-            file.path.as_str().ends_with(".safetensors") && component.family.as_deref().is_none_or(is_supported)
-        })
-        .map(|(component, file)| ModelChoice {
+        .chain(manifest.files_of(ComponentKind::Refiner))
+        .filter(|(component, _)| component.family.as_deref().is_none_or(is_supported))
+        .filter_map(|(component, file)| Some((component, file, library::model_path(generation, file)?)))
+        .map(|(component, file, path)| ModelChoice {
             id: component.id.to_string(),
             title: component.title.clone(),
             family: component.family.clone().unwrap_or_default(),
             licence: component.licence.clone(),
-            path: Some(file.path.below(&generation.folder)),
-            sha256: Some(file.sha256),
+            sha256: path.is_file().then_some(file.sha256),
+            path: Some(path),
             recommended: component.settings.clone().unwrap_or_default(),
             is_default: manifest.default_model.as_ref() == Some(&component.id),
             library: Arc::clone(library),
@@ -163,7 +163,9 @@ pub(crate) fn choose(home: &Path, wanted: Option<&str>) -> Outcome<ModelChoice> 
     let Some(wanted) = wanted else {
         return models.into_iter().next().ok_or_else(|| Failure::new("there is no model"));
     };
-    if let Some(model) = models.iter().find(|model| model.id == wanted) {
+    // Imported models keep the names that people know them by.
+    let by_title = || models.iter().find(|model| model.title == wanted && model.path.is_some());
+    if let Some(model) = models.iter().find(|model| model.id == wanted).or_else(by_title) {
         return Ok(model.clone());
     }
     let path = Path::new(wanted);

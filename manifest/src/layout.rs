@@ -55,6 +55,13 @@ pub const TRUSTED_KEYS: &str = "trusted-keys.txt";
 pub const HOME_LOCK: &str = "home.lock";
 /// Pictures.
 pub const OUTPUTS: &str = "outputs";
+/// The file that makes a folder a model in the layout of diffusers.
+pub const DIFFUSERS_INDEX: &str = "model_index.json";
+/// What was imported from other programs: pictures below the outputs, papers (settings, styles, wildcards, workflows)
+/// below the home, each in a folder named for the program.
+pub const IMPORTED: &str = "imported";
+/// Which files an unfinished import has copied.
+pub const IMPORT_JOURNAL: &str = "import.journal";
 /// The last self-test.
 pub const SELF_TEST: &str = "self-test";
 /// The self-test's result for programs.

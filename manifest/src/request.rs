@@ -69,6 +69,12 @@ impl Request {
         Ok(request)
     }
 
+    /// The text of a `forge.toml` that means this.
+    #[must_use]
+    pub fn to_toml(&self) -> String {
+        toml::to_string_pretty(self).unwrap_or_default()
+    }
+
     fn check(&self, file: &str) -> Result<(), ManifestError> {
         let refuse = |reason: String, hint: String| Err(ManifestError::Meaning { file: file.to_owned(), reason, hint });
         if self.name.parse::<ComponentId>().is_err() {
@@ -123,6 +129,12 @@ mod tests {
         assert_eq!(request.include.len(), 2);
         assert_eq!(request.self_test.unwrap().steps, Some(8));
         assert!(matches!(&request.components[0].sources[0], Source::Npm { version, .. } if version == "1.62.0"));
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let request = Request::parse("forge.toml", FULL).unwrap();
+        assert_eq!(Request::parse("forge.toml", &request.to_toml()).unwrap(), request);
     }
 
     #[test]

@@ -108,6 +108,19 @@ pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Lets an empty file share the blocks of another one until one of the two is changed; false where the file system
+/// cannot do that (only Btrfs, XFS and their like can).
+#[cfg(target_os = "linux")]
+pub(crate) fn clone_file(from: &std::fs::File, to: &std::fs::File) -> bool {
+    rustix::fs::ioctl_ficlone(to, from).is_ok()
+}
+
+/// Lets an empty file share the blocks of another one until one of the two is changed; false where that cannot be done.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn clone_file(_: &std::fs::File, _: &std::fs::File) -> bool {
+    false
+}
+
 /// Lets the file be started as a program.
 #[cfg(unix)]
 pub(crate) fn make_executable(path: &Path) -> std::io::Result<()> {

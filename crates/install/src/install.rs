@@ -7,8 +7,8 @@ use crate::install_plan::Action;
 use crate::staged_file::StagedFile;
 use crate::sticks::Sticks;
 use crate::stream::{Piece, StreamOptions, stream};
-use crate::{Bundle, InstallError, InstallPlan, Receipt, Trust, disk};
-use manifest::{ArchivePlan, Event, FileEntry, Reporter, Segment, layout};
+use crate::{Bundle, InstallError, InstallPlan, Receipt, Trust, disk, import};
+use manifest::{ArchivePlan, ComponentId, Event, FileEntry, Reporter, Segment, layout};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -78,9 +78,33 @@ pub fn install<State>(
         reused,
         seconds: start.elapsed().as_secs_f64(),
         warnings: plan.warnings.clone(),
+        imported: take_over(bundle, &plan, &staging.folder)?,
     };
     staging.commit(&plan, &receipt)?;
     Ok(receipt)
+}
+
+/// Keeps what the user imported into the generation in use. Answers which components those are.
+fn take_over<State>(
+    bundle: &Bundle<State>,
+    plan: &InstallPlan,
+    staging: &Path,
+) -> Result<BTreeSet<ComponentId>, InstallError> {
+    let current = plan.previous.and_then(|number| generation::load(&plan.home, number).ok());
+    let mut manifest = bundle.manifest().clone();
+    let taken = import::take_over(current.as_ref(), staging, &mut manifest)?;
+    if !taken.is_empty() {
+        // It describes more than the bundle's maker signed.
+        fs_err::remove_file(staging.join(layout::MANIFEST_SIGNATURE))
+            .or_else(absent_is_fine)
+            .map_err(InstallError::Io)?;
+        write_durably(&staging.join(layout::MANIFEST), &manifest.to_json())?;
+    }
+    Ok(taken)
+}
+
+fn absent_is_fine(error: std::io::Error) -> std::io::Result<()> {
+    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
 /// Puts every file of the bundle into the staging folder. Answers bytes written and bytes reused.
@@ -315,14 +339,14 @@ impl Drop for Staging {
     }
 }
 
-fn remove(folder: &Path, whose: &str, reporter: &dyn Reporter) -> Result<(), InstallError> {
+pub(crate) fn remove(folder: &Path, whose: &str, reporter: &dyn Reporter) -> Result<(), InstallError> {
     let text = format!("removing an unfinished installation of {whose}: `{}`", folder.display());
     reporter.event(&Event::Note { text: &text });
     fs_err::remove_dir_all(folder).map_err(InstallError::writing)
 }
 
 /// Copies the program into the home, where it gets its name when all is done.
-fn stage_program(from: &Path, home: &Path) -> Result<(), InstallError> {
+pub(crate) fn stage_program(from: &Path, home: &Path) -> Result<(), InstallError> {
     let to = &home.join(layout::PROGRAM);
     if let (Ok(from), Ok(to)) = (from.canonicalize(), to.canonicalize())
         && from == to

@@ -36,6 +36,7 @@ mod disk;
 mod files;
 mod generation;
 mod home_lock;
+mod import;
 mod inspect;
 mod install;
 mod install_error;
@@ -56,6 +57,10 @@ mod volumes;
 
 pub use bundle::{Bundle, Unverified, Verified};
 pub use generation::{Generation, collect_garbage, current, history, inventory, roll_back};
+pub use import::{
+    FoundFile, FoundModel, ImportError, ImportOptions, ImportPlan, ImportReport, Judge, Judgement, Keepsake, LeftOut,
+    Program, Reason, Unfit, import,
+};
 pub use inspect::{InspectedComponent, Inspection, inspect};
 pub use install::{InstallOptions, install};
 pub use install_error::InstallError;

@@ -1,7 +1,8 @@
 //! What was installed, when and how.
 
-use manifest::{PublicKey, Sha256};
+use manifest::{ComponentId, PublicKey, Sha256};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What was installed, when and how. Kept in the generation.
@@ -39,4 +40,7 @@ pub struct Receipt {
     pub seconds: f64,
     /// What deserves attention.
     pub warnings: Vec<String>,
+    /// The components that were imported from other programs. The next bundle leaves them where they are.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub imported: BTreeSet<ComponentId>,
 }
