@@ -24,6 +24,7 @@ fn every_help_text_is_as_written() {
         "inspect",
         "models",
         "install",
+        "import",
         "selftest",
         "serve",
         "generate",

@@ -3,6 +3,7 @@
 //! - `tidy`: the rules of ARCHITECTURE.md, each a test
 //! - `help`: what `--help` prints, word for word
 //! - `journey`: bundle → carry → install → self-test → generate → serve, as a user types it
+//! - `import`: folders of other programs become part of a home
 //! - `library`: LoRAs and embeddings, carried, listed and called by name
 //! - `faults`: killed, refused and damaged at every point, and what is left afterwards
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
@@ -15,6 +16,7 @@ mod bad_input;
 mod events;
 mod faults;
 mod help;
+mod import;
 mod journey;
 mod library;
 mod pictures;

@@ -9,8 +9,8 @@
 //!     archive members:                     │   ├── receipt.json
 //!     ├── MANIFEST.json                    │   └── models/… frontends/… parts/… licences/… golden/…
 //!     ├── models/checkpoints/…             ├── outputs/              ← pictures
-//!     ├── parts/ID/…                       └── self-test/
-//!     └── golden/picture.png
+//!     ├── parts/ID/…                       ├── imported/             ← papers of other programs
+//!     └── golden/picture.png               └── self-test/
 //! ```
 
 use crate::{BundlePath, BundlePathError, ComponentId, ComponentKind};

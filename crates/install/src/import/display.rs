@@ -86,7 +86,7 @@ impl ImportPlan {
         for (heading, group) in groups {
             let size: u64 = group.iter().map(|left| left.size).sum();
             let size = if size > 0 { format!(", {}", ByteSize(size)) } else { String::new() };
-            writeln!(f, "  {} {heading}{size}", group.len())?;
+            writeln!(f, "  {heading} ({}{size})", group.len())?;
             for left in group.iter().take(SHOWN) {
                 let detail = left.reason.detail().map(|detail| format!(": {detail}")).unwrap_or_default();
                 writeln!(f, "    {}{detail}", self.shown(&left.path))?;

@@ -138,7 +138,7 @@ impl Reason {
         match self {
             Self::Pickle => "pickles, which can run code when they are loaded: never opened",
             Self::Gguf => "GGUF files, which this version does not read",
-            Self::WebPage => "web pages under a model's name: the download was answered with a login or error page",
+            Self::WebPage => "web pages under a model's name: a download was answered with a login or error page",
             Self::LfsPointer => "git-LFS pointers, not the models themselves",
             Self::Broken(_) => "files that are damaged or hold something else",
             Self::NotDrawable(_) => "models that this version cannot draw with",

@@ -114,14 +114,21 @@ impl ImportPlan {
         plan.keep(&places.papers, false, &mut walk);
         reporter.event(&Event::TaskEnd { task, bytes: 0 });
         plan.left.append(&mut walk.left);
-        candidates.sort_by(|a, b| (a.kind, a.name.to_lowercase()).cmp(&(b.kind, b.name.to_lowercase())));
+        // Of twins the one comes along that is in use, else the one with more beside it.
+        let wanted = places.default_model.as_deref();
+        let by_worth = |candidate: &Candidate| {
+            let is_wanted = candidate.files.first().is_some_and(|file| wanted == Some(&name_of(&file.path)));
+            (!is_wanted, std::cmp::Reverse(candidate.files.len()))
+        };
+        candidates.sort_by_key(|candidate| (by_worth(candidate), candidate.name.to_lowercase()));
         let known = Known::of(current.as_ref());
         plan.drop_same(&mut candidates, known, reporter);
+        candidates.sort_by_key(|candidate| (candidate.kind, candidate.name.to_lowercase()));
         let mut names = Names::of(current.as_ref().map(|current| &current.manifest));
         for candidate in candidates {
             plan.name(candidate, &mut names);
         }
-        plan.choose_default(places.default_model.as_deref(), current.as_ref());
+        plan.choose_default(wanted, current.as_ref());
         plan.left.sort_by(|a, b| (&a.reason, &a.path).cmp(&(&b.reason, &b.path)));
         if plan.models.is_empty() && plan.keepsakes.is_empty() && plan.left.is_empty() {
             return Err(ImportError::Nothing { folder: folder.to_path_buf() });

@@ -129,10 +129,13 @@ fn words(line: &str) -> Vec<String> {
 /// A folder as a settings file names it: from `base` on if it is relative, `~` for the account's own folder.
 pub(crate) fn resolve(base: &Path, text: &str) -> PathBuf {
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    match (text.strip_prefix("~/"), home) {
+    let path = match (text.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => home.join(rest),
         _ => base.join(text),
-    }
+    };
+    // For people; a path that climbs is hard to read.
+    let climbs = path.components().any(|part| part == std::path::Component::ParentDir);
+    if climbs { fs_err::canonicalize(&path).unwrap_or(path) } else { path }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod damaged;
 mod hostile;
+mod imported;
 mod killed;
 mod kit;
 mod packing;
