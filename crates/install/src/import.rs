@@ -94,6 +94,7 @@ pub fn import(
     let mut progress = |bytes: u64| {
         done += bytes;
         reporter.event(&Event::TaskProgress { task, bytes: done });
+        Ok(reporter.go_on().map_err(InstallError::from)?)
     };
     let staged = match plan.models.is_empty() {
         true => None,
@@ -104,7 +105,7 @@ pub fn import(
             true => (report.kept, report.bytes) = (report.kept + 1, report.bytes + file.size),
             false => report.kept_before += 1,
         }
-        progress(file.size);
+        progress(file.size)?;
     }
     reporter.event(&Event::TaskEnd { task, bytes: done });
     report.seconds = start.elapsed().as_secs_f64();
@@ -128,7 +129,7 @@ fn stage(
     plan: &ImportPlan,
     current: Option<&Generation>,
     reporter: &dyn Reporter,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut copy::Progress<'_>,
     written: &mut u64,
 ) -> Result<Staged, ImportError> {
     let number = generation::complete(&plan.home)?.into_iter().max().unwrap_or(0).saturating_add(1);
@@ -149,11 +150,11 @@ fn stage(
     let mut journal = Journal::open(&folder)?;
     let files: Vec<_> =
         plan.models.iter().flat_map(|model| model.files.iter().map(|file| (&model.component.id, file))).collect();
-    let mut copied = journal.copied(&files, &folder, reporter);
+    let mut copied = journal.copied(&files, &folder, reporter)?;
     for (component, file) in files {
         let entry = match copied.remove(&file.to) {
             Some(entry) => {
-                progress(file.size);
+                progress(file.size)?;
                 entry
             }
             None => {

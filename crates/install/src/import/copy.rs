@@ -8,13 +8,16 @@ use sha2::Digest as _;
 use std::io::{Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
+/// Is told how many bytes more were dealt with, and says when to stop.
+pub(crate) type Progress<'a> = dyn FnMut(u64) -> Result<(), ImportError> + 'a;
+
 /// Copies a file of a model into the unfinished installation. Where the file system can, the copy shares the
 /// original's blocks until one of the two changes. What is described is what lies in the copy.
 pub(crate) fn copy_model(
     file: &FoundFile,
     component: &ComponentId,
     staging: &Path,
-    progress: &mut dyn FnMut(u64),
+    progress: &mut Progress<'_>,
 ) -> Result<FileEntry, ImportError> {
     let unreadable =
         |error: std::io::Error| ImportError::Unreadable { path: file.from.clone(), reason: error.to_string() };
@@ -61,7 +64,7 @@ pub(crate) fn copy_model(
         if !is_clone {
             copy.write_all(&chunk).map_err(InstallError::writing)?;
         }
-        progress(length);
+        progress(length)?;
     }
     entry.sha256 = Sha256::from_bytes(whole.finalize().into());
     copy.sync_all().map_err(InstallError::writing)?;

@@ -49,7 +49,7 @@ impl Journal {
         files: &[(&ComponentId, &FoundFile)],
         staging: &Path,
         reporter: &dyn Reporter,
-    ) -> BTreeMap<BundlePath, FileEntry> {
+    ) -> Result<BTreeMap<BundlePath, FileEntry>, InstallError> {
         let mut found = BTreeMap::new();
         for (component, file) in files {
             let Some(line) = self.lines.remove(&file.to) else { continue };
@@ -59,12 +59,12 @@ impl Journal {
             }
         }
         if found.is_empty() {
-            return found;
+            return Ok(found);
         }
         let on_disk: Vec<_> = found.values().map(|entry| (entry.path.below(staging), entry)).collect();
-        let wrong = check_files(&on_disk, ordered::default_threads(), reporter, "files that were copied already");
+        let wrong = check_files(&on_disk, ordered::default_threads(), reporter, "files that were copied already")?;
         found.retain(|path, _| !wrong.iter().any(|finding| finding.subject == path.as_str()));
-        found
+        Ok(found)
     }
 }
 

@@ -7,7 +7,7 @@ use super::places::Places;
 use super::same::Known;
 use super::walk::{Contents, Seen, Walk};
 use super::{ImportOptions, Program};
-use crate::generation;
+use crate::{InstallError, generation};
 use manifest::{Component, ComponentId, ComponentKind, Event, Reporter, Source, layout};
 use serde::Serialize;
 use std::path::{Path, PathBuf};
@@ -123,6 +123,7 @@ impl ImportPlan {
         candidates.sort_by_key(|candidate| (by_worth(candidate), candidate.name.to_lowercase()));
         let known = Known::of(current.as_ref());
         plan.drop_same(&mut candidates, known, reporter);
+        reporter.go_on().map_err(InstallError::from)?;
         candidates.sort_by_key(|candidate| (candidate.kind, candidate.name.to_lowercase()));
         let mut names = Names::of(current.as_ref().map(|current| &current.manifest));
         for candidate in candidates {
@@ -232,7 +233,9 @@ impl ImportPlan {
                 Some(_) => candidate.files.as_slice(),
                 None => candidate.files.get(..1).unwrap_or_default(),
             };
-            let same: Vec<Option<String>> = weights.iter().map(|file| known.find(file)).collect();
+            // Whoever asked to stop need not wait until everything is compared.
+            let same: Vec<Option<String>> =
+                weights.iter().map(|file| if reporter.stopping() { None } else { known.find(file) }).collect();
             compared += weights.iter().map(|file| file.size).sum::<u64>();
             reporter.event(&Event::TaskProgress { task, bytes: compared });
             let whole_size = candidate.files.iter().map(|file| file.size).sum();
