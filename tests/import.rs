@@ -109,50 +109,50 @@ fn a_whole_folder_of_automatic1111_is_told_apart() {
         &a1111(),
         "webui",
         &expect![[r#"
-        Stable Diffusion web UI (AUTOMATIC1111) 1.10.1 in `/…/webui`
+            Stable Diffusion web UI (AUTOMATIC1111) 1.10.1 in `/…/webui`
 
-        Into `/…/home`:
-          checkpoint  sd1                1    18.1 MiB
-          lora                           1   269 bytes
-          vae                            1    83 bytes
-          embedding   sd1                1     3.1 KiB
-          upscaler                       1   102 bytes
-          controlnet  sd1                1    12.1 KiB
-          with 1 file that lies beside them
-          pictures                       2    54 bytes  as they are, to outputs/imported/a1111
-          papers                         3   260 bytes  as they are, to imported/a1111
-          together 18.2 MiB
-          generation will start with `copy-of-spark`
+            Into `/…/home`:
+              checkpoint  sd1                1    18.1 MiB
+              lora                           1   269 bytes
+              vae                            1    83 bytes
+              embedding   sd1                1     3.1 KiB
+              upscaler                       1   102 bytes
+              controlnet  sd1                1    12.1 KiB
+              with 3 files that lie beside them
+              pictures                       2    54 bytes  as they are, to outputs/imported/a1111
+              papers                         3   260 bytes  as they are, to imported/a1111
+              together 18.2 MiB
+              generation will start with `spark-v2`
 
-        Left out:
-          3 pickles, which can run code when they are loaded: never opened, 138 bytes
-            models/ESRGAN/4x.pth
-            models/Stable-diffusion/disguised.safetensors
-            models/Stable-diffusion/old.ckpt
-            → convert them to .safetensors on the machine that they came from, then import again
-          1 web pages under a model's name: the download was answered with a login or error page, 37 bytes
-            models/Stable-diffusion/login.safetensors
-            → download them again, then import again
-          1 git-LFS pointers, not the models themselves, 73 bytes
-            models/Stable-diffusion/pointer.safetensors
-            → run `git lfs pull` in that folder on a machine with internet, then import again
-          1 files that are damaged or hold something else, 869 bytes
-            models/Stable-diffusion/cut.safetensors: cut off: 869 of 877 bytes are there
-            → download them again, then import again
-          1 models that this version cannot draw with, 86 bytes
-            models/Stable-diffusion/flux.safetensors: a Flux checkpoint
-            → add --all to carry them all the same
-          1 links whose target is not there
-            models/Lora/gone.safetensors: /unplugged/model.safetensors
-            → plug in the disk that they were on, or import the folder where they are now
-          1 links to a folder that they lie in
-            models/Lora/round and round
-          1 folders that the settings name and that are not there
-            /unplugged/vae: webui-user.sh
-            → plug in the disk that they were on, or import the folder where they are now
-          1 the same bytes as another file, 18.1 MiB
-            models/Stable-diffusion/people/Spark v2.safetensors: `/…/webui/models/Stable-diffusion/copy of spark.safetensors`
-    "#]],
+            Left out:
+              pickles, which can run code when they are loaded: never opened (3, 138 bytes)
+                models/ESRGAN/4x.pth
+                models/Stable-diffusion/disguised.safetensors
+                models/Stable-diffusion/old.ckpt
+                → convert them to .safetensors on the machine that they came from, then import again
+              web pages under a model's name: a download was answered with a login or error page (1, 37 bytes)
+                models/Stable-diffusion/login.safetensors
+                → download them again, then import again
+              git-LFS pointers, not the models themselves (1, 73 bytes)
+                models/Stable-diffusion/pointer.safetensors
+                → run `git lfs pull` in that folder on a machine with internet, then import again
+              files that are damaged or hold something else (1, 869 bytes)
+                models/Stable-diffusion/cut.safetensors: cut off: 869 of 877 bytes are there
+                → download them again, then import again
+              models that this version cannot draw with (1, 86 bytes)
+                models/Stable-diffusion/flux.safetensors: a Flux checkpoint
+                → add --all to carry them all the same
+              links whose target is not there (1)
+                models/Lora/gone.safetensors: /unplugged/model.safetensors
+                → plug in the disk that they were on, or import the folder where they are now
+              links to a folder that they lie in (1)
+                models/Lora/round and round
+              folders that the settings name and that are not there (1)
+                /unplugged/vae: webui-user.sh
+                → plug in the disk that they were on, or import the folder where they are now
+              the same bytes as another file (1, 18.1 MiB)
+                models/Stable-diffusion/copy of spark.safetensors: `/…/webui/models/Stable-diffusion/people/Spark v2.safetensors`
+        "#]],
     );
 }
 
@@ -234,18 +234,18 @@ fn other_programs_are_known_by_their_folders() {
         &place,
         "forge",
         &expect![[r#"
-        Stable Diffusion WebUI Forge f2.0.1v1.10.1-previous in `/…/forge/webui`
+            Stable Diffusion WebUI Forge f2.0.1v1.10.1-previous in `/…/forge/webui`
 
-        Into `/…/home`:
-          checkpoint  sdxl               1   877 bytes
-          lora                           1   238 bytes
-          together 1.1 KiB
-          generation will start with `same`
+            Into `/…/home`:
+              checkpoint  sdxl               1   877 bytes
+              lora                           1   238 bytes
+              together 1.1 KiB
+              generation will start with `same`
 
-        Left out:
-          1 the same bytes as another file, 877 bytes
-            models/Stable-diffusion/x.safetensors: `/…/forge/webui/../../old/models/Stable-diffusion/same.safetensors`
-    "#]],
+            Left out:
+              the same bytes as another file (1, 877 bytes)
+                models/Stable-diffusion/x.safetensors: `/…/old/models/Stable-diffusion/same.safetensors`
+        "#]],
     );
 
     let place = Place::new();
@@ -276,24 +276,24 @@ fn other_programs_are_known_by_their_folders() {
         &place,
         "Fooocus",
         &expect![[r#"
-        Fooocus 2.5.5 in `/…/Fooocus`
+            Fooocus 2.5.5 in `/…/Fooocus`
 
-        Into `/…/home`:
-          checkpoint  sd1                1   876 bytes
-          checkpoint  sdxl               1   877 bytes
-          pictures                       2    45 bytes  as they are, to outputs/imported/fooocus
-          papers                         4   206 bytes  as they are, to imported/fooocus
-          together 2.0 KiB
-          generation will start with `second`
+            Into `/…/home`:
+              checkpoint  sd1                1   876 bytes
+              checkpoint  sdxl               1   877 bytes
+              pictures                       2    45 bytes  as they are, to outputs/imported/fooocus
+              papers                         4   206 bytes  as they are, to imported/fooocus
+              together 2.0 KiB
+              generation will start with `second`
 
-        Left out:
-          1 pickles, which can run code when they are loaded: never opened, 46 bytes
-            models/inpaint/fooocus_inpaint_head.pth
-            → convert them to .safetensors on the machine that they came from, then import again
-          1 folders that the settings name and that are not there
-            /…/gone: config.txt
-            → plug in the disk that they were on, or import the folder where they are now
-    "#]],
+            Left out:
+              pickles, which can run code when they are loaded: never opened (1, 46 bytes)
+                models/inpaint/fooocus_inpaint_head.pth
+                → convert them to .safetensors on the machine that they came from, then import again
+              folders that the settings name and that are not there (1)
+                /…/gone: config.txt
+                → plug in the disk that they were on, or import the folder where they are now
+        "#]],
     );
 
     let place = Place::new();
@@ -319,28 +319,28 @@ fn other_programs_are_known_by_their_folders() {
         &place,
         "ComfyUI",
         &expect![[r#"
-        ComfyUI 0.3.40 in `/…/ComfyUI`
+            ComfyUI 0.3.40 in `/…/ComfyUI`
 
-        Into `/…/home`:
-          checkpoint  sdxl               1   877 bytes
-          lora                           1   238 bytes
-          pictures                       2    78 bytes  as they are, to outputs/imported/comfyui
-          papers                         2   120 bytes  as they are, to imported/comfyui
-          together 1.3 KiB
-          generation will start with `x`
+            Into `/…/home`:
+              checkpoint  sdxl               1   877 bytes
+              lora                           1   238 bytes
+              pictures                       2    78 bytes  as they are, to outputs/imported/comfyui
+              papers                         2   120 bytes  as they are, to imported/comfyui
+              together 1.3 KiB
+              generation will start with `x`
 
-        Left out:
-          1 GGUF files, which this version does not read, 8 bytes
-            models/unet/model.gguf
-            → get the same model as .safetensors
-          2 models that this version cannot draw with, 204 bytes
-            models/clip/t5.safetensors: one part of a diffusers folder
-            models/unet/alone.safetensors: part of a Stable Diffusion 1.x checkpoint: text encoder or VAE are not in it
-            → add --all to carry them all the same
-          1 folders that the settings name and that are not there
-            /…/shared/more loras: extra_model_paths.yaml
-            → plug in the disk that they were on, or import the folder where they are now
-    "#]],
+            Left out:
+              GGUF files, which this version does not read (1, 8 bytes)
+                models/unet/model.gguf
+                → get the same model as .safetensors
+              models that this version cannot draw with (2, 204 bytes)
+                models/clip/t5.safetensors: one part of a diffusers folder
+                models/unet/alone.safetensors: part of a Stable Diffusion 1.x checkpoint: text encoder or VAE are not in it
+                → add --all to carry them all the same
+              folders that the settings name and that are not there (1)
+                /…/shared/more loras: extra_model_paths.yaml
+                → plug in the disk that they were on, or import the folder where they are now
+        "#]],
     );
 
     let place = Place::new();
