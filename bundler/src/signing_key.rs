@@ -86,7 +86,7 @@ impl SigningKey {
     ///
     /// # Errors
     /// When the library fails.
-    pub(crate) fn sign(&self, manifest: &[u8], name: &str, sequence: u64) -> Result<String, SigningKeyError> {
+    pub fn sign(&self, manifest: &[u8], name: &str, sequence: u64) -> Result<String, SigningKeyError> {
         let comment = Signature::comment(name, sequence, &self.public);
         let failed = |error: minisign::PError| SigningKeyError::Failed(error.to_string());
         let signature =

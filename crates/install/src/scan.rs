@@ -155,7 +155,11 @@ impl<R: Read + Seek> FrameScanner<R> {
             return Err(damaged("it carries no checksum"));
         }
         if !single_segment {
-            let [_window] = self.take(frame, bytes)?;
+            let [window] = self.take(frame, bytes)?;
+            // Stock decoders take no more than 8 MiB unasked (RFC 8878, 3.1.1.1.2).
+            if window > 13 << 3 {
+                return Err(damaged("it needs more memory than any frame of ours"));
+            }
         }
         let content = match (descriptor >> 6, single_segment) {
             (0, false) => return Err(damaged("it does not state its size")),

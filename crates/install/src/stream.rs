@@ -418,12 +418,16 @@ fn compare(
 
 /// What a foreign tar header describes, for the message that refuses it.
 fn name_of(found: &[u8]) -> String {
-    let Some(header) = found.last_chunk::<512>().map(|block| tar::Header::from_byte_slice(block)) else {
-        return format!("{} other bytes", found.len());
+    // Blocks are counted from the end: padding of any length may stand before the first one.
+    let mut blocks = found.rchunks_exact(512).rev().skip_while(|block| block.iter().all(|byte| *byte == 0));
+    let Some(header) = blocks.next().map(tar::Header::from_byte_slice) else {
+        return match found.iter().all(|byte| *byte == 0) {
+            true => "the end of the archive".to_owned(),
+            false => format!("{} other bytes", found.len()),
+        };
     };
-    if found.iter().all(|byte| *byte == 0) {
-        return "the end of the archive".to_owned();
-    }
+    let shown = |bytes: &[u8]| String::from_utf8_lossy(bytes).escape_debug().take(120).collect::<String>();
+    let says = shown(blocks.next().unwrap_or_default().split(|byte| *byte == 0).next().unwrap_or_default());
     let kind = match header.entry_type() {
         tar::EntryType::Symlink => "a symbolic link",
         tar::EntryType::Link => "a hard link",
@@ -431,9 +435,14 @@ fn name_of(found: &[u8]) -> String {
         tar::EntryType::Char | tar::EntryType::Block => "a device",
         tar::EntryType::Fifo => "a pipe",
         tar::EntryType::Regular => "a file",
+        tar::EntryType::XHeader | tar::EntryType::XGlobalHeader => {
+            return format!("an extended header that says `{says}`");
+        }
+        tar::EntryType::GNULongName => return format!("a long name `{says}`"),
+        tar::EntryType::GNULongLink => return format!("a link to a long name `{says}`"),
+        tar::EntryType::GNUSparse => "a file with holes",
         _ => return "something that is not a tar header".to_owned(),
     };
-    let name: String = String::from_utf8_lossy(&header.path_bytes()).escape_debug().take(120).collect();
     let size = header.entry_size().unwrap_or(0);
-    format!("{kind} `{name}` of {size} bytes")
+    format!("{kind} `{}` of {size} bytes", shown(&header.path_bytes()))
 }
