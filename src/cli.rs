@@ -245,9 +245,12 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// A bundle folder, or a .safetensors file
-    #[arg(value_name = "WHAT")]
-    pub(crate) what: PathBuf,
+    /// A bundle folder, a home, or a .safetensors file
+    #[arg(value_name = "WHAT", required_unless_present = "licences")]
+    pub(crate) what: Option<PathBuf>,
+    /// Who made what is inside, under which licence, and where its text is; without WHAT: of this program
+    #[arg(long)]
+    pub(crate) licences: bool,
 }
 
 #[derive(Args, Debug)]

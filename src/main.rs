@@ -16,6 +16,7 @@ mod library;
 mod meter;
 mod models;
 mod output;
+mod papers;
 mod picture_request;
 mod self_test;
 mod signing;

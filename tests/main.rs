@@ -7,6 +7,7 @@
 //! - `library`: LoRAs and embeddings, carried, listed and called by name
 //! - `faults`: killed, refused and damaged at every point, and what is left afterwards
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
+//! - `papers`: bill of materials and licence texts
 //! - `pictures`: pictures from pictures, drawn with the built-in model
 //! - `sealed`: what the kernel saw of a sealed run
 //! - `events`: what `--json` prints, number for number
@@ -19,6 +20,7 @@ mod help;
 mod import;
 mod journey;
 mod library;
+mod papers;
 mod pictures;
 mod run;
 mod sealed;

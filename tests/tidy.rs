@@ -266,3 +266,31 @@ fn the_page_was_built_from_its_source() {
         "frontend/dist is not what frontend/src builds: run scripts/page build"
     );
 }
+
+#[test]
+fn the_program_knows_what_it_is_made_of() {
+    let data =
+        zstd::stream::decode_all(fs_err::File::open(root().join("src/papers/licences.json.zst")).unwrap()).unwrap();
+    let data: serde_json::Value = serde_json::from_slice(&data).unwrap();
+    let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let known: BTreeSet<(String, String)> =
+        data["crates"].as_array().unwrap().iter().map(|one| (word(&one["name"]), word(&one["version"]))).collect();
+    let advice = "src/papers/licences.json.zst is not what Cargo.lock says: run scripts/licences";
+
+    let lock = fs_err::read_to_string(root().join("Cargo.lock")).unwrap();
+    for (name, version) in &known {
+        assert!(lock.contains(&format!("name = \"{name}\"\nversion = \"{version}\"\n")), "{name} {version}: {advice}");
+    }
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--offline", "--locked", "--edges", "normal,no-proc-macro", "--target", "all"])
+        .args(["--prefix", "none", "--format", "{p}", "-p", "fieldforge"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    for line in String::from_utf8(tree.stdout).unwrap().lines().filter(|line| !line.is_empty()) {
+        let mut words = line.split_whitespace();
+        let (name, version) = (words.next().unwrap(), words.next().unwrap().trim_start_matches('v'));
+        assert!(known.contains(&(name.to_owned(), version.to_owned())), "{name} {version}: {advice}");
+    }
+}

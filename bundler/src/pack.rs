@@ -165,6 +165,7 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
         programs: &input.programs,
         options,
         reporter,
+        sbom: sbom(&files)?,
         frames: plan.segments().len() as u64,
         expected: estimate + (estimate as f64 * options.recovery / 100.0) as u64,
     };
@@ -212,6 +213,15 @@ fn journal(
     }
     let signature = input.key.map(|key| key.sign(&text, &manifest.name, manifest.sequence)).transpose();
     Ok(Journal::new(settings, signature.map_err(PackError::Sign)?))
+}
+
+/// The bill of materials among the files, if there is one.
+fn sbom(files: &[PackFile]) -> Result<Option<Vec<u8>>, PackError> {
+    let Some(file) = files.iter().find(|file| file.path.as_str() == layout::SBOM) else { return Ok(None) };
+    let mut text = Vec::new();
+    let read = file.content.open().and_then(|mut reader| reader.read_to_end(&mut text));
+    read.map_err(|error| PackError::source(file, error))?;
+    Ok(Some(text))
 }
 
 /// The manifest of what the survey found.

@@ -5,8 +5,9 @@
 //! ├── START-HERE.txt                       ├── fieldforge
 //! ├── fieldforge                           ├── CURRENT               ← name of the generation in use
 //! ├── NAME.tar.zst  or .001 .002 …         ├── generations/0001/
-//! └── SHA256SUMS                           │   ├── MANIFEST.json
-//!     archive members:                     │   ├── receipt.json
+//! ├── sbom.cdx.json                        │   ├── MANIFEST.json
+//! └── SHA256SUMS                           │   ├── receipt.json
+//!     archive members:                     │   ├── sbom.cdx.json
 //!     ├── MANIFEST.json                    │   └── models/… frontends/… parts/… licences/… golden/…
 //!     ├── models/checkpoints/…             ├── outputs/              ← pictures
 //!     ├── parts/ID/…                       ├── imported/             ← papers of other programs
@@ -24,6 +25,8 @@ pub const MANIFEST_SIGNATURE: &str = "MANIFEST.json.minisig";
 pub const START_HERE: &str = "START-HERE.txt";
 /// Digests of all files in the bundle folder, for `sha256sum -c`.
 pub const SHA256SUMS: &str = "SHA256SUMS";
+/// The bill of materials (CycloneDX): beside the archive, and a member of it.
+pub const SBOM: &str = "sbom.cdx.json";
 /// The end of an archive's name.
 pub const ARCHIVE_SUFFIX: &str = ".tar.zst";
 /// The program, as it is called in a bundle folder and in a home.

@@ -65,6 +65,20 @@ pub enum Source {
     },
 }
 
+impl Source {
+    /// The page where a person can read about it, and about its licence.
+    #[must_use]
+    pub fn page(&self) -> Option<String> {
+        Some(match self {
+            Self::Https { url } => url.clone(),
+            Self::Huggingface { repo, .. } => format!("https://huggingface.co/{repo}"),
+            Self::Civitai { version } => format!("https://civitai.com/model-versions/{version}"),
+            Self::Github { repo, .. } => format!("https://github.com/{repo}"),
+            Self::Npm { .. } | Self::Pypi { .. } | Self::File { .. } | Self::Builtin { .. } => return None,
+        })
+    }
+}
+
 fn main_branch() -> String {
     "main".to_owned()
 }

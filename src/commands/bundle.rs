@@ -1,13 +1,13 @@
 //! `bundle`: plan, fetch, draw the reference picture, pack, read back.
 
 use crate::cli::BundleArgs;
-use crate::commands::plan::{Wish, fetch_options};
+use crate::commands::plan::{Wish, fetch_options, warn_of_licences};
 use crate::commands::selftest::{DEFAULT_PROMPT, DEFAULT_SEED};
 use crate::commands::verify;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
 use crate::self_test::{LEAST_PSNR, machine_class, pixels_sha256};
-use crate::{atomic, builtin, home, models, signing};
+use crate::{atomic, builtin, home, models, papers, signing};
 use bundler::{
     BundlePlan, Content, FetchOptions, Fetched, FetchedFile, PackFile, PackInput, PackOptions, PackReport, SigningKey,
 };
@@ -35,6 +35,7 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
     let plan = output.step(1, 3, "Plan", || {
         let plan = wish.plan(args.request.trust_on_first_use)?;
         output.say(plan.to_string().trim_end());
+        warn_of_licences(&plan, output);
         Ok(plan)
     })?;
     let fetched = output.step(2, 3, "Fetch and check every byte", || fetch(&wish, &plan, &fetching, output))?;
@@ -117,10 +118,14 @@ pub(crate) fn pack(
         files.push(file);
         spec
     });
+    let mut components = fetched.lock.components.iter().map(component).collect();
+    papers::add(&wish.request.name, fetched.lock.sequence, &mut components, &mut files, &|bytes| {
+        keep(bytes, &fetching.cache, Sha256::of(bytes))
+    })?;
     let program = home::program()?;
     let input = PackInput {
         name: &wish.request.name,
-        components: fetched.lock.components.iter().map(component).collect(),
+        components,
         needs: needs(&files, fetched, default_model.as_ref()),
         files,
         default_model,
@@ -276,11 +281,12 @@ fn golden(
     Ok(Some((spec, packed)))
 }
 
-fn keep(png: &[u8], cache: &Path, sha256: Sha256) -> Outcome<Content> {
-    let folder: PathBuf = cache.join("drawn");
+/// Stores what is made here until it is packed.
+fn keep(bytes: &[u8], cache: &Path, sha256: Sha256) -> Outcome<Content> {
+    let folder: PathBuf = cache.join("made");
     fs_err::create_dir_all(&folder)?;
-    let file = folder.join(format!("{sha256}.png"));
-    atomic::write(&file, png)?;
+    let file = folder.join(sha256.to_string());
+    atomic::write(&file, bytes)?;
     Ok(Content::Disk(file))
 }
 

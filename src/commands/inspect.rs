@@ -1,6 +1,7 @@
 //! `inspect`: what a bundle holds, or what a model file is.
 
 use crate::cli::InspectArgs;
+use crate::commands::licences;
 use crate::failure::Outcome;
 use crate::home;
 use crate::output::Output;
@@ -31,7 +32,11 @@ struct ModelFile<'a> {
 }
 
 pub(crate) fn run(args: &InspectArgs, output: &Output) -> Outcome {
-    let path = home::absolute(&args.what)?;
+    let Some(what) = &args.what else { return licences::of_program(output) };
+    let path = home::absolute(what)?;
+    if args.licences {
+        return licences::of_folder(&path, output);
+    }
     if path.is_file() {
         return model_file(&path, output);
     }

@@ -10,6 +10,7 @@ pub(crate) mod inspect;
 pub(crate) mod install;
 pub(crate) mod inventory;
 pub(crate) mod keygen;
+pub(crate) mod licences;
 pub(crate) mod models;
 pub(crate) mod plan;
 pub(crate) mod repair;

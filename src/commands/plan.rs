@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::output::Output;
 use bundler::{BundlePlan, Endpoints, FetchOptions, PlanInput, Policy, Tokens};
-use manifest::{Catalog, Lock, Request, layout};
+use manifest::{Catalog, LicenceTerms, Lock, Request, Source, layout};
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &PlanArgs, output: &Output) -> Outcome {
@@ -18,8 +18,24 @@ pub(crate) fn run(args: &PlanArgs, output: &Output) -> Outcome {
         output.result(&urls, urls.trim_end());
     } else {
         output.result(&plan, plan.to_string().trim_end());
+        warn_of_licences(&plan, output);
     }
     Ok(())
+}
+
+/// Names everything whose licence says nothing that is known here.
+pub(crate) fn warn_of_licences(plan: &BundlePlan, output: &Output) {
+    for planned in &plan.components {
+        let component = &planned.component;
+        if LicenceTerms::of(&component.licence) == LicenceTerms::Unknown {
+            let page =
+                component.sources.iter().find_map(Source::page).map(|page| format!(": {page}")).unwrap_or_default();
+            output.warn(format!(
+                "what the licence of `{}` allows is not known here (\"{}\"); read its page before you use it or pass it on{page}",
+                component.id, component.licence
+            ));
+        }
+    }
 }
 
 /// What somebody wants: the request, the lock beside it, the catalog it refers to.

@@ -33,7 +33,8 @@ pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
         If it says \"Permission denied\", the stick does not allow programs to start. Type:\n\n\
         \x20      cp {program} /tmp/ && chmod +x /tmp/{program} && /tmp/{program} start .\n\n\
         To check the bundle only:      ./{program} verify .\n\
-        To see what is inside:         ./{program} inspect .\n\n",
+        To see what is inside:         ./{program} inspect .\n\
+        To see all licences:           ./{program} inspect --licences .\n\n",
         part = if several { "a part of " } else { "" },
         sticks = if several { stick.text() } else { String::new() },
         program = manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),

@@ -29,10 +29,18 @@ pub(crate) struct Packing<'a> {
     pub(crate) programs: &'a [(String, PathBuf)],
     pub(crate) options: &'a PackOptions,
     pub(crate) reporter: &'a dyn Reporter,
+    /// The bill of materials, which lies beside the archive, too.
+    pub(crate) sbom: Option<Vec<u8>>,
     /// Ordinary frames of the archive.
     pub(crate) frames: u64,
     /// Bytes of all volumes, about.
     pub(crate) expected: u64,
+}
+
+impl Packing<'_> {
+    fn reserve(&self) -> u64 {
+        RESERVE + self.sbom.as_ref().map_or(0, |sbom| sbom.len() as u64)
+    }
 }
 
 /// The stick that is being written, what is finished, and how to get the next one.
@@ -121,7 +129,7 @@ impl<'a> Sticks<'a> {
     /// The stick was full after `written` bytes of the open volume. If it is the first one there, it is made again,
     /// shorter; otherwise it goes to the next stick.
     pub(crate) fn is_full(&mut self, written: u64) {
-        self.room = if self.is_fresh() { (written - written / 16).saturating_sub(RESERVE) } else { 0 };
+        self.room = if self.is_fresh() { (written - written / 16).saturating_sub(self.packing.reserve()) } else { 0 };
     }
 
     /// Takes over a volume that is complete and on the disk, and begins to read it back.
@@ -224,6 +232,9 @@ impl<'a> Sticks<'a> {
         let here: Vec<String> = self.journal.here().map(|(number, _)| self.final_name(number, last)).collect();
         let note = StickNote { number: self.journal.stick, last, volumes: &here };
         folder.write(layout::START_HERE, start_here::text(self.packing.manifest, &note).as_bytes())?;
+        if let Some(sbom) = &self.packing.sbom {
+            folder.write(layout::SBOM, sbom)?;
+        }
         let path = folder.path().to_path_buf();
         let how = folder.finish(self.packing.options.read_back, self.packing.reporter)?;
         self.read_back = self.read_back.max(how);
@@ -353,7 +364,7 @@ impl<'a> Sticks<'a> {
     /// What this stick can hold.
     fn measure(&mut self, folder: &Path) {
         let free = free_space(folder).unwrap_or(u64::MAX);
-        self.room = free.saturating_sub(RESERVE + self.packing.expected / 100_000);
+        self.room = free.saturating_sub(self.packing.reserve() + self.packing.expected / 100_000);
         let asked = self.packing.options.volume_size.map_or(u64::MAX, |size| size.0);
         let longest = self.to_come().min(asked).min(self.room);
         let possible = default_volume_size(folder, longest).map_or(u64::MAX, |size| size.0);
