@@ -2,7 +2,7 @@
 //!
 //! Nothing is done here. `main` turns these values into calls of one function per command.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use manifest::ByteSize;
 use std::path::PathBuf;
 
@@ -205,6 +205,14 @@ pub(crate) struct FetchArgs {
     pub(crate) offline: bool,
 }
 
+/// How weights stand in an archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CodecArg {
+    // Without help of their own: with it, the whole help text would be printed in its long form.
+    Plain,
+    Planes,
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct BundleArgs {
     #[command(flatten)]
@@ -226,6 +234,10 @@ pub(crate) struct BundleArgs {
     /// Recovery data to add, from which damaged places can be computed again; 0 for none
     #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = percent)]
     pub(crate) recovery: f64,
+    /// How weights stand in the archive. `planes` makes them about a twelfth smaller; without fieldforge they then have
+    /// to be decoded after extraction, with a small program that is in the bundle
+    #[arg(long, value_name = "CODEC", value_enum, default_value_t = CodecArg::Plain)]
+    pub(crate) codec: CodecArg,
     /// Replace a bundle that is already in --out
     #[arg(long)]
     pub(crate) replace: bool,

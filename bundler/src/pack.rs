@@ -1,6 +1,7 @@
 //! Packing: verified files become a bundle folder.
 
 mod compression;
+mod decoders;
 mod error;
 mod folder;
 mod journal;
@@ -16,7 +17,7 @@ use compression::Compressors;
 use folder::BundleFolder;
 use journal::{Journal, Settings};
 use manifest::{
-    ArchivePlan, BundleManifest, BundlePath, ByteSize, Component, ComponentId, Event, Inventory, Needs, Program,
+    ArchivePlan, BundleManifest, BundlePath, ByteSize, Codec, Component, ComponentId, Event, Inventory, Needs, Program,
     Reporter, Segment, SelfTestSpec, Sha256, layout,
 };
 use ordered::Pool;
@@ -93,6 +94,9 @@ pub struct PackOptions {
     pub replace: bool,
     /// Read every file from the medium again when it is written.
     pub read_back: bool,
+    /// Put weights into the archive in byte planes ([`manifest::Codec`]) where a sample shows that they get smaller:
+    /// stock tools then extract them in another form, with a decoder beside them.
+    pub planes: bool,
 }
 
 impl PackOptions {
@@ -110,6 +114,7 @@ impl Default for PackOptions {
             recovery: Self::RECOVERY,
             replace: false,
             read_back: true,
+            planes: false,
         }
     }
 }
@@ -151,9 +156,10 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
     let start = Instant::now();
     let threads = if options.threads == 0 { ordered::default_threads() } else { options.threads };
     BundleFolder::check(&options.out, options.replace)?;
+    let input = &if options.planes { decoders::add(input.clone()) } else { input.clone() };
     let mut files = input.files.clone();
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let surveyed = survey(&files, threads, reporter)?;
+    let surveyed = survey(&files, threads, options.planes, reporter)?;
     let manifest = describe(input, &files, &surveyed)?;
     let bundle_id = manifest.id();
     let journal = journal(input, &manifest, options, reporter)?;
@@ -254,6 +260,7 @@ fn describe(input: &PackInput<'_>, files: &[PackFile], surveyed: &[SurveyedFile]
         Some(have) => without(manifest, have),
         None => manifest,
     };
+    let manifest = BundleManifest { format: BundleManifest::least_format(&manifest.files), ..manifest };
     // What the other side would refuse is never written.
     BundleManifest::parse(layout::MANIFEST, &manifest.to_json()).map_err(PackError::Manifest)
 }
@@ -262,8 +269,13 @@ fn describe(input: &PackInput<'_>, files: &[PackFile], surveyed: &[SurveyedFile]
 fn without(mut manifest: BundleManifest, have: &Inventory) -> BundleManifest {
     let (files, chunks) = (have.files(), have.chunks());
     for file in &mut manifest.files {
+        // Whoever extracts the parts of an update with stock tools needs the decoder, too.
+        if Codec::is_decoder(&file.path) {
+            continue;
+        }
         if files.contains(&file.sha256) {
             file.carried = Some(Vec::new());
+            file.codec = None;
             continue;
         }
         let mut runs: Vec<(u64, u64)> = Vec::new();
@@ -314,11 +326,22 @@ fn write_archive(
         Compressors::default,
         |compressors, job: Job| {
             let mut frame = pool.take();
-            let compressed = compressors.compress(job.level, &job.bytes, &mut frame);
+            let planes = plan.codec(job.segment).map(|codec| {
+                let mut planes = pool.take();
+                codec.split(&job.bytes, &mut planes);
+                planes
+            });
+            let compressed = compressors.compress(job.level, planes.as_ref().unwrap_or(&job.bytes), &mut frame);
             let frame = compressed.map_err(PackError::Compress).and_then(|()| {
-                unchanged(job.segment, &frame, files, surveyed)?;
+                // A frame ends with a checksum of its content; the survey took the same one.
+                let found = match &planes {
+                    None => frame.last_chunk::<4>().copied(),
+                    Some(_) => Some(survey::checksum(&job.bytes).to_le_bytes()),
+                };
+                unchanged(job.segment, found, files, surveyed)?;
                 Ok(frame)
             });
+            planes.into_iter().for_each(|planes| pool.give_back(planes));
             let content = job.bytes.len() as u64;
             pool.give_back(job.bytes);
             Done { segment: job.segment, content, frame }
@@ -386,13 +409,17 @@ fn read_segments(
     Ok(())
 }
 
-/// A frame ends with a checksum of its content; the survey took the same one. A source that changed between the two
-/// readings shows itself here without a second SHA-256.
-fn unchanged(segment: Segment, frame: &[u8], files: &[PackFile], surveyed: &[SurveyedFile]) -> Result<(), PackError> {
+/// A source that changed between the two readings shows itself by the checksum of its chunks, without a second SHA-256.
+fn unchanged(
+    segment: Segment,
+    found: Option<[u8; 4]>,
+    files: &[PackFile],
+    surveyed: &[SurveyedFile],
+) -> Result<(), PackError> {
     let Segment::Chunk { file, index } = segment else { return Ok(()) };
     let (Some(source), Some(seen)) = (files.get(file), surveyed.get(file)) else { return Ok(()) };
     let expected = seen.checksums.get(index).map(|checksum| checksum.to_le_bytes());
-    if frame.last_chunk::<4>().copied() == expected {
+    if found == expected {
         return Ok(());
     }
     Err(PackError::changed(source, "its content changed"))

@@ -60,7 +60,9 @@ fn put(volume: &mut Vec<u8>, at: u64, bytes: &[u8]) {
 
 /// Writes the digest of the record that begins at `at`, if one does.
 fn mend(volume: &mut [u8], at: usize) {
-    let Some(record) = volume.get_mut(at..).filter(|rest| rest.starts_with(TAG) && rest.len() > DIGESTS) else { return };
+    let Some(record) = volume.get_mut(at..).filter(|rest| rest.starts_with(TAG) && rest.len() > DIGESTS) else {
+        return;
+    };
     let number = |at: usize| u32::from_le_bytes(record[at..at + 4].try_into().expect("four bytes"));
     let length = u64::from_le_bytes(record[LENGTH..LENGTH + 8].try_into().expect("eight bytes"));
     let (shard, groups) = (u64::from(number(SHARD)).max(1), u64::from(number(GROUPS)));

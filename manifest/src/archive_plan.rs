@@ -1,6 +1,6 @@
 //! Which frame of an archive holds what. Writer and reader walk the same plan.
 
-use crate::{BundleManifest, ChunkDigest, FileEntry, layout};
+use crate::{BundleManifest, ChunkDigest, Codec, FileEntry, layout};
 
 /// What one frame of an archive holds, once decoded.
 ///
@@ -55,6 +55,8 @@ pub struct ArchivePlan<'a> {
 struct Member {
     name: String,
     size: u64,
+    /// What stands before the content of a file: nothing, or the header of its byte planes.
+    head: Vec<u8>,
 }
 
 /// Length of a tar block in bytes.
@@ -76,13 +78,7 @@ impl<'a> ArchivePlan<'a> {
             for (first, end) in member_runs(entry) {
                 segments.push(Segment::Header { member: members.len(), file });
                 segments.extend((first..end).map(|index| Segment::Chunk { file, index: index as usize }));
-                let places = (first..end).filter_map(|index| entry.place(index as usize));
-                let size = places.map(|(_, length)| length).sum();
-                let name = match &entry.carried {
-                    None => entry.path.to_string(),
-                    Some(_) => layout::part_name(&entry.path, first),
-                };
-                members.push(Member { name, size });
+                members.push(Member::new(entry, first, end));
             }
         }
         segments.push(Segment::End);
@@ -127,9 +123,10 @@ impl<'a> ArchivePlan<'a> {
             Segment::SignatureHeader => Some(signature_header(self.text.len() as u64, self.signature?.len() as u64)),
             Segment::Signature => Some(self.signature?.as_bytes().to_vec()),
             Segment::Header { member, .. } => {
-                let Member { name, size } = self.members.get(member)?;
+                let Member { name, size, head } = self.members.get(member)?;
                 let mut bytes = padding(self.size_before(member));
                 bytes.extend(tar_header(name, *size));
+                bytes.extend(head);
                 Some(bytes)
             }
             Segment::Chunk { .. } => None,
@@ -150,6 +147,13 @@ impl<'a> ArchivePlan<'a> {
         Some((offset, length, *entry.chunks.get(index)?))
     }
 
+    /// How the bytes of a chunk stand in its frame; nothing: as they are.
+    #[must_use]
+    pub fn codec(&self, segment: Segment) -> Option<Codec> {
+        let Segment::Chunk { file, index } = segment else { return None };
+        self.manifest.files.get(file)?.codec_of(index)
+    }
+
     /// How a segment is called in messages.
     #[must_use]
     pub fn describe(&self, segment: Segment) -> String {
@@ -167,6 +171,30 @@ impl<'a> ArchivePlan<'a> {
         match member.checked_sub(1) {
             Some(before) => self.members.get(before).map_or(0, |member| member.size),
             None => self.signature.map_or(self.text.len(), str::len) as u64,
+        }
+    }
+}
+
+impl Member {
+    /// What the archive holds of a file from chunk `first` to before chunk `end`.
+    fn new(entry: &FileEntry, first: u64, end: u64) -> Self {
+        let name = match &entry.carried {
+            None => entry.path.to_string(),
+            Some(_) => layout::part_name(&entry.path, first),
+        };
+        let (mut size, mut lead) = (0, 0);
+        for index in first..end {
+            let length = entry.place(index as usize).map_or(0, |(_, length)| length);
+            size += length;
+            lead += if entry.codec_of(index as usize).is_none() { length } else { 0 };
+        }
+        match entry.codec {
+            None => Self { name, size, head: Vec::new() },
+            Some(codec) => Self {
+                name: layout::planes_name(&name),
+                size: size + Codec::HEADER,
+                head: codec.header(size, lead).to_vec(),
+            },
         }
     }
 }
@@ -260,6 +288,7 @@ mod tests {
             .map(|(path, size)| FileEntry {
                 head: 0,
                 carried: None,
+                codec: None,
                 path: path.parse().unwrap(),
                 size: *size,
                 sha256: Sha256::of(path.as_bytes()),
@@ -336,6 +365,38 @@ mod tests {
         let expected: Vec<_> = expected.map(|(name, size)| (name.to_owned(), size)).to_vec();
         assert_eq!(names.skip(1).collect::<Vec<_>>(), expected);
         assert_eq!(manifest.files[0].carried_bytes(), 5 << 20);
+    }
+
+    #[test]
+    fn byte_planes_are_members_with_a_name_and_a_header_of_their_own() {
+        let mut manifest = manifest(&[("a", 13 << 20), ("b", 5 << 20), ("c", 7)]);
+        manifest.files[0].codec = Some(Codec::Planes2);
+        manifest.files[0].head = 9;
+        manifest.files[0].carried = Some(vec![(0, 2), (3, 4)]);
+        manifest.files[1].codec = Some(Codec::Planes4);
+        let plan = ArchivePlan::new(&manifest, None);
+        let mut stream = Vec::new();
+        for segment in plan.segments() {
+            stream.extend(plan.literal(*segment).unwrap_or_else(|| vec![7; plan.chunk(*segment).unwrap().1 as usize]));
+        }
+        let mut archive = tar::Archive::new(stream.as_slice());
+        let members = archive.entries().unwrap().skip(1).map(|entry| {
+            let mut entry = entry.unwrap();
+            let mut content = Vec::new();
+            entry.read_to_end(&mut content).unwrap();
+            let (head, rest) = content.split_at(content.len().min(32));
+            assert!(rest.iter().all(|byte| *byte == 7));
+            (entry.path().unwrap().to_str().unwrap().to_owned(), content.len() as u64, head.to_vec())
+        });
+        let expected = [
+            ("updates/a.part-0.planes", 41 + (4 << 20), Codec::Planes2.header(9 + (4 << 20), 9).to_vec()),
+            ("updates/a.part-3.planes", 32 + (4 << 20), Codec::Planes2.header(4 << 20, 0).to_vec()),
+            ("b.planes", 32 + (5 << 20), Codec::Planes4.header(5 << 20, 0).to_vec()),
+            ("c", 7, vec![7; 7]),
+        ];
+        assert_eq!(members.collect::<Vec<_>>(), expected.map(|(name, size, head)| (name.to_owned(), size, head)));
+        assert_eq!(plan.codec(Segment::Chunk { file: 0, index: 0 }), None);
+        assert_eq!(plan.codec(Segment::Chunk { file: 0, index: 1 }), Some(Codec::Planes2));
     }
 
     #[test]

@@ -100,8 +100,9 @@ fn is_zero(number: &u64) -> bool {
 }
 
 impl BundleManifest {
-    /// The newest format version that this program reads and the one it writes.
-    pub const FORMAT: u32 = 1;
+    /// The newest format version that this program reads. What it writes states the least one that a reader must know
+    /// ([`BundleManifest::least_format`]).
+    pub const FORMAT: u32 = 2;
     /// Size of a chunk: large enough to compress well, small enough to check and fetch again quickly.
     pub const CHUNK_SIZE: u64 = 4 << 20;
     /// A longer `MANIFEST.json` is refused (a bundle of 1 TiB has one of 20 MiB).
@@ -138,6 +139,13 @@ impl BundleManifest {
             hint: "do not install from this bundle: get it again from the person who made it".to_owned(),
         })?;
         Ok(manifest)
+    }
+
+    /// The format version that a bundle of these files needs: 2 when a file has a [`codec`](FileEntry::codec), so that
+    /// programs which do not know codecs say that they are too old; else 1.
+    #[must_use]
+    pub fn least_format(files: &[FileEntry]) -> u32 {
+        if files.iter().any(|file| file.codec.is_some()) { 2 } else { 1 }
     }
 
     /// The canonical text.
@@ -187,6 +195,9 @@ impl BundleManifest {
         if self.chunk_size != Self::CHUNK_SIZE {
             return Err(format!("its chunk size is {}, not {}", self.chunk_size, Self::CHUNK_SIZE));
         }
+        if self.format < Self::least_format(&self.files) {
+            return Err(format!("it states format {}, but a file has a codec", self.format));
+        }
         let components: BTreeSet<&ComponentId> = self.components.iter().map(|component| &component.id).collect();
         if components.len() != self.components.len() {
             return Err("a component is there twice".to_owned());
@@ -201,6 +212,11 @@ impl BundleManifest {
             let key = file.path.case_key();
             for (at, _) in key.match_indices('/') {
                 folders.insert(key.chars().take(key[..at].chars().count()).collect());
+            }
+            // Stock tools extract byte planes beside it, under this name.
+            let planes = file.codec.map(|_| layout::planes_name(&key));
+            if let Some(other) = planes.and_then(|planes| names.insert(planes, &file.path)) {
+                return Err(format!("`{other}` has the name that the byte planes of `{}` get", file.path));
             }
             if let Some(other) = names.insert(key, &file.path) {
                 return Err(format!("`{}` and `{other}` are one file on a system that ignores case", file.path));
@@ -243,6 +259,7 @@ mod tests {
         FileEntry {
             head: 0,
             carried: None,
+            codec: None,
             path: path.parse().unwrap(),
             size,
             sha256: Sha256::of(path.as_bytes()),
@@ -315,6 +332,17 @@ mod tests {
             part.files[0].carried = Some(carried);
             assert!(refusal(&part).contains(reason), "{}", refusal(&part));
         }
+        let mut planes = manifest(vec![file("a", 5), file("a.Planes", 5)]);
+        planes.files[0].codec = Some(crate::Codec::Planes2);
+        assert!(refusal(&planes).contains("format 1, but a file has a codec"), "{}", refusal(&planes));
+        planes.format = 2;
+        assert!(refusal(&planes).contains("one file on a system that ignores case"), "{}", refusal(&planes));
+        planes.files.pop();
+        let text = String::from_utf8(planes.to_json()).unwrap();
+        assert!(text.contains("\"codec\": \"planes-2\""), "{text}");
+        assert_eq!(BundleManifest::parse("MANIFEST.json", text.as_bytes()).unwrap(), planes);
+        let newer = BundleManifest::parse("x", text.replace("\"format\": 2", "\"format\": 3").as_bytes());
+        assert!(matches!(newer, Err(ManifestError::NewerFormat { found: 3, .. })));
         let mut long = manifest(vec![file("a", 5)]);
         long.files[0].head = 6;
         assert!(refusal(&long).contains("a head of 6"), "{}", refusal(&long));
@@ -322,8 +350,8 @@ mod tests {
         wrong.files[0].component = "other".parse().unwrap();
         assert!(refusal(&wrong).contains("not a component of it"));
         wrong = manifest(vec![]);
-        wrong.format = 2;
-        assert!(refusal(&wrong).contains("format version 2"));
+        wrong.format = 3;
+        assert!(refusal(&wrong).contains("format version 3"));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-use crate::{BundleManifest, BundlePath, ChunkDigest, ComponentId, Sha256};
+use crate::{BundleManifest, BundlePath, ChunkDigest, Codec, ComponentId, Sha256};
 use serde::{Deserialize, Serialize};
 
 /// One file of a bundle, or of an inventory.
@@ -23,6 +23,9 @@ pub struct FileEntry {
     /// from files of the same content that are installed already.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<Vec<(u64, u64)>>,
+    /// How its chunks behind the head stand in the archive; absent: as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codec: Option<Codec>,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -48,6 +51,12 @@ impl FileEntry {
         let offset = index.checked_mul(BundleManifest::CHUNK_SIZE)?.checked_add(start)?;
         let length = end.checked_sub(offset)?.min(BundleManifest::CHUNK_SIZE);
         (length > 0).then_some((offset, length))
+    }
+
+    /// How chunk number `index` stands in the archive: the head is never changed.
+    #[must_use]
+    pub fn codec_of(&self, index: usize) -> Option<Codec> {
+        self.codec.filter(|_| index as u64 >= self.head.div_ceil(BundleManifest::CHUNK_SIZE))
     }
 
     /// The chunks that the archive holds, as ranges.
@@ -114,6 +123,7 @@ mod tests {
                 head,
                 chunks: vec![ChunkDigest::of(b""); count as usize],
                 carried: None,
+                codec: None,
             };
             let mut at = 0;
             for index in 0..count as usize {

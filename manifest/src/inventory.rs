@@ -90,6 +90,7 @@ mod tests {
                 head: 4,
                 chunks: vec![ChunkDigest::of(b"1"), ChunkDigest::of(b"2")],
                 carried: None,
+                codec: None,
             }],
         }
     }

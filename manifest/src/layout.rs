@@ -143,6 +143,24 @@ pub fn part_name(path: &BundlePath, first: u64) -> String {
     format!("{UPDATES}/{path}.part-{first}")
 }
 
+/// The end of the name of a member whose numbers stand in byte planes.
+pub const PLANES_SUFFIX: &str = ".planes";
+
+/// The name that a member gets whose numbers stand in byte planes ([`crate::Codec`]).
+#[must_use]
+pub fn planes_name(member: &str) -> String {
+    format!("{member}{PLANES_SUFFIX}")
+}
+
+/// The component that the decoders of byte planes belong to.
+pub const DECODERS: &str = "unplanes";
+
+/// The place of a decoder of byte planes inside a bundle.
+#[must_use]
+pub fn decoder_path(name: &str) -> String {
+    format!("parts/{DECODERS}/{name}")
+}
+
 /// Names that members may not use because the bundle or a generation uses them itself.
 #[must_use]
 pub fn is_reserved(path: &BundlePath) -> bool {

@@ -1,6 +1,6 @@
 //! `bundle`: plan, fetch, draw the reference picture, pack, read back.
 
-use crate::cli::BundleArgs;
+use crate::cli::{BundleArgs, CodecArg};
 use crate::commands::plan::{Wish, fetch_options, warn_of_licences};
 use crate::commands::selftest::{DEFAULT_PROMPT, DEFAULT_SEED};
 use crate::commands::verify;
@@ -28,6 +28,7 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
         recovery: args.recovery,
         replace: args.replace,
         read_back: !args.no_read_back,
+        planes: args.codec == CodecArg::Planes,
         ..PackOptions::default()
     };
     let key = output.stop().abruptly(|| signing::key(&args.sign, output))?;

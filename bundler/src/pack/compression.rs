@@ -1,5 +1,6 @@
 //! How hard to press a file.
 
+use manifest::Codec;
 use std::collections::BTreeMap;
 use std::io;
 use zstd::bulk::Compressor;
@@ -10,7 +11,7 @@ pub(crate) const TEXT: i32 = 19;
 /// Level for long texts.
 const LONG_TEXT: i32 = 9;
 /// Level for weights. Higher ones gain nothing: what there is to gain is in the exponents, and Huffman coding finds it.
-const FAST: i32 = 1;
+pub(crate) const FAST: i32 = 1;
 /// Level for what cannot be pressed: blocks are stored almost at the speed of copying.
 const STORED: i32 = -100;
 /// A text longer than this in bytes is a long one.
@@ -19,7 +20,32 @@ const SHORT: u64 = 1 << 20;
 const WORTH: f64 = 0.98;
 
 /// Bytes that one look takes from a chunk.
-pub(crate) const SAMPLE: usize = 64 << 10;
+const SAMPLE: usize = 64 << 10;
+
+/// A piece from the middle of a chunk, where its numbers begin; nothing of a head, which is unlike what follows.
+pub(crate) fn look(chunk: &[u8], head: bool) -> Vec<u8> {
+    let middle = (chunk.len() / 2).min(chunk.len().saturating_sub(SAMPLE)) / 8 * 8;
+    chunk.iter().skip(middle).take(if head { 0 } else { SAMPLE }).copied().collect()
+}
+
+/// The codec that makes weights smaller by what is worth it, and the part of their size that will remain. `plain`: the
+/// part that remains without.
+pub(crate) fn planes(sample: &[u8], plain: f64) -> Option<(Codec, f64)> {
+    let worth = |remaining: f64| remaining - (1.0 - WORTH);
+    let mut best = (None, worth(plain));
+    for codec in [Codec::Planes2, Codec::Planes4] {
+        let mut planes = Vec::with_capacity(sample.len());
+        codec.split(sample, &mut planes);
+        // Each by itself: in a whole chunk, no block of zstd's, which has one table of symbols, spans two planes.
+        let each = planes.chunks((sample.len() / codec.width()).max(1));
+        let pressed = each.map(|plane| zstd::bulk::compress(plane, FAST).map_or(plane.len(), |bytes| bytes.len()));
+        let remaining = pressed.sum::<usize>() as f64 / sample.len().max(1) as f64;
+        if remaining < if best.0.is_some() { worth(best.1) } else { best.1 } && !sample.is_empty() {
+            best = (Some(codec), remaining);
+        }
+    }
+    best.0.map(|codec| (codec, best.1))
+}
 
 /// The level for a file of `size` bytes, judged by samples of it, and the part of its size that will remain, estimated.
 pub(crate) fn choose(size: u64, sample: &[u8]) -> (i32, f64) {
@@ -80,5 +106,25 @@ mod tests {
         assert_eq!(choose(5_000, b"{ \"license\": \"MIT\" }\n").0, TEXT);
         assert_eq!(choose(5 << 20, "ein Text über Züge\n".repeat(9).as_bytes()).0, LONG_TEXT);
         assert_eq!(choose(0, b"").1, 1.0);
+    }
+
+    #[test]
+    fn weights_of_two_and_of_four_bytes_get_their_planes_and_nothing_else_does() {
+        let noise = |n: u32, salt: u64| twox_hash::XxHash64::oneshot(salt, &n.to_le_bytes());
+        // Sums of noise are normally distributed, as weights are.
+        let weight = |n: u32| (0..8).map(|salt| (noise(n, salt) >> 40) as f32 / 8e6 - 1.0).sum::<f32>() * 0.01;
+        let single: Vec<u8> = (0..50_000).flat_map(|n| weight(n).to_le_bytes()).collect();
+        let brain: Vec<u8> =
+            (0..50_000).flat_map(|n| (weight(n).to_bits() >> 16).to_le_bytes()[..2].to_vec()).collect();
+        let codec = |sample: &[u8]| planes(sample, choose(1 << 30, sample).1).map(|(codec, _)| codec);
+        assert_eq!(codec(&single), Some(Codec::Planes4));
+        assert_eq!(codec(&brain), Some(Codec::Planes2));
+        let bytes: Vec<u8> = (0..30_000).flat_map(|n| noise(n, 9).to_le_bytes()).collect();
+        assert_eq!(codec(&bytes), None);
+        assert_eq!(codec(&[0; 200_000]), None);
+        assert_eq!(codec(b""), None);
+        assert_eq!(look(&[1; 300_000], true), b"");
+        let chunk: Vec<u8> = (0..SAMPLE as u32 * 2 + 13).map(|n| n as u8).collect();
+        assert_eq!(look(&chunk, false), &chunk[SAMPLE..SAMPLE * 2]);
     }
 }

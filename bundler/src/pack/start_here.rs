@@ -66,7 +66,7 @@ pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
         macOS, BSD:        cat {pattern} | bsdtar -x\n\
         Windows:           {}open it with 7-Zip (version 24 or later), twice:\n\
         \x20                  first the .zst, then the .tar inside it\n\n\
-        To check for damage without the program:      sha256sum -c {}\n\n\n\
+        {}To check for damage without the program:      sha256sum -c {}\n\n\n\
         IF SOMETHING IS WRONG\n---------------------\n\n\
         You cannot break anything by trying. If a check fails, the copy was damaged on its way,\n\
         which happens to sticks. Most damage can be put right here:      ./{} repair .\n\
@@ -75,6 +75,7 @@ pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
         licence named above.\n\n\
         Made by {}. Bundle {}.\n",
         if single { String::new() } else { "join the volumes (copy /b), then ".to_owned() },
+        planes(manifest),
         layout::SHA256SUMS,
         manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),
         manifest.made_by,
@@ -103,4 +104,19 @@ impl StickNote<'_> {
             self.volumes.iter().map(|name| format!("    {name}\n")).collect::<String>()
         )
     }
+}
+
+/// What a person must do with files in byte planes.
+fn planes(manifest: &BundleManifest) -> String {
+    if manifest.files.iter().all(|file| file.codec.is_none()) {
+        return String::new();
+    }
+    let (suffix, python, c) =
+        (layout::PLANES_SUFFIX, layout::decoder_path("unplanes.py"), layout::decoder_path("unplanes.c"));
+    format!(
+        "Large models in it were made smaller: their names end in \"{suffix}\" after that. Either of\n\
+        these turns them back, in the folder where you unpacked the archive:\n\n\
+        \x20      find . -name '*{suffix}' -exec python3 {python} {{}} +\n\
+        \x20      cc -O2 -o unplanes {c}; find . -name '*{suffix}' -exec ./unplanes {{}} +\n\n"
+    )
 }

@@ -2,7 +2,7 @@
 
 use super::{PackError, PackFile, compression};
 use crate::ContentReader;
-use manifest::{BundleManifest, ChunkDigest, Event, FileEntry, Reporter, Sha256};
+use manifest::{BundleManifest, ChunkDigest, Codec, Event, FileEntry, Reporter, Sha256};
 use ordered::Pool;
 use sha2::Digest as _;
 use std::io::{self, Read, Seek as _};
@@ -17,6 +17,8 @@ pub(crate) struct SurveyedFile {
     /// Low half of the XXH64 of every chunk: what a zstd frame carries as its checksum.
     pub(crate) checksums: Vec<u32>,
     pub(crate) level: i32,
+    /// How its chunks behind the head are put into the archive.
+    pub(crate) codec: Option<Codec>,
     /// Bytes that will remain, estimated.
     pub(crate) packed: u64,
 }
@@ -31,13 +33,21 @@ impl SurveyedFile {
             head: self.head,
             chunks: self.chunks.clone(),
             carried: None,
+            codec: self.codec,
         }
     }
 }
 
 enum Job {
-    Chunk(Vec<u8>),
-    End { head: u64, whole: Sha256 },
+    /// `head`: a piece of what is cut by itself.
+    Chunk {
+        chunk: Vec<u8>,
+        head: bool,
+    },
+    End {
+        head: u64,
+        whole: Sha256,
+    },
 }
 
 enum Done {
@@ -45,10 +55,16 @@ enum Done {
     End { head: u64, whole: Sha256 },
 }
 
-/// Reads all files, in order; `files` are sorted.
+/// What a zstd frame carries as the checksum of its content: the low half of its XXH64.
+pub(crate) fn checksum(bytes: &[u8]) -> u32 {
+    XxHash64::oneshot(0, bytes) as u32
+}
+
+/// Reads all files, in order; `files` are sorted. With `planes`, weights may get a codec.
 pub(crate) fn survey(
     files: &[PackFile],
     threads: usize,
+    planes: bool,
     reporter: &dyn Reporter,
 ) -> Result<Vec<SurveyedFile>, PackError> {
     let pool = Pool::new();
@@ -64,12 +80,11 @@ pub(crate) fn survey(
         || (),
         |(), job| match job {
             Job::End { head, whole } => Done::End { head, whole },
-            Job::Chunk(chunk) => {
+            Job::Chunk { chunk, head } => {
                 let digest = ChunkDigest::of(&chunk);
                 let length = chunk.len() as u64;
-                let checksum = XxHash64::oneshot(0, &chunk) as u32;
-                let middle = (chunk.len() / 2).min(chunk.len().saturating_sub(compression::SAMPLE));
-                let sample = chunk.iter().skip(middle).take(compression::SAMPLE).copied().collect();
+                let checksum = checksum(&chunk);
+                let sample = compression::look(&chunk, head);
                 pool.give_back(chunk);
                 Done::Chunk { digest, checksum, sample, length }
             }
@@ -100,12 +115,17 @@ pub(crate) fn survey(
                         });
                     }
                     let (level, remaining) = compression::choose(file.size, &sample);
+                    // Behind a head lie the weights of a safetensors file.
+                    let smaller = (planes && head > 0).then(|| compression::planes(&sample, remaining)).flatten();
+                    let (level, remaining) =
+                        smaller.map_or((level, remaining), |(_, remaining)| (compression::FAST, remaining));
                     sample.clear();
                     surveyed.push(SurveyedFile {
                         head,
                         chunks: std::mem::take(&mut chunks),
                         checksums: std::mem::take(&mut checksums),
                         level,
+                        codec: smaller.map(|(codec, _)| codec),
                         packed: (file.size as f64 * remaining) as u64,
                     });
                 }
@@ -136,8 +156,9 @@ fn read(file: &PackFile, pool: &Pool, give: &mut dyn FnMut(Job) -> bool) -> Resu
             return Err(PackError::changed(file, "it became shorter"));
         }
         whole.update(&chunk);
+        let in_head = at < head;
         at += length;
-        if !give(Job::Chunk(chunk)) {
+        if !give(Job::Chunk { chunk, head: in_head }) {
             return Ok(());
         }
     }

@@ -122,6 +122,7 @@ pub fn inventory(home: &Path) -> Result<Inventory, InstallError> {
     let Some(now) = current(home)? else { return Err(InstallError::NothingInstalled { home: home.to_path_buf() }) };
     let whole = |mut file: FileEntry| {
         file.carried = None;
+        file.codec = None;
         file
     };
     Ok(Inventory {

@@ -3,7 +3,7 @@
 use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{Volume, VolumeSet};
 use manifest::frame::{self, VolumeEnd};
-use manifest::{ArchivePlan, ChunkDigest, Finding, Problem, Segment, Sha256};
+use manifest::{ArchivePlan, ChunkDigest, Codec, Finding, Problem, Segment, Sha256};
 use ordered::Pool;
 use std::collections::BTreeSet;
 use zstd::bulk::Decompressor;
@@ -333,11 +333,19 @@ impl Producer<'_> {
     /// Which of the frames still to come is this one?
     fn identify(&self, bytes: &[u8], content: usize) -> Option<u64> {
         let decoded = zstd::bulk::decompress(bytes, content).ok()?;
-        let digest = ChunkDigest::of(&decoded);
+        let digest = |codec: Option<Codec>| match codec {
+            None => ChunkDigest::of(&decoded),
+            Some(codec) => {
+                let mut joined = Vec::new();
+                codec.join(&decoded, &mut joined);
+                ChunkDigest::of(&joined)
+            }
+        };
+        let digests = [None, Some(Codec::Planes2), Some(Codec::Planes4)].map(|codec| (codec, digest(codec)));
         let fits = |number: &u64| {
             let Some(segment) = self.plan.segment(*number) else { return false };
             match self.plan.chunk(segment) {
-                Some((_, _, expected)) => expected == digest,
+                Some((_, _, expected)) => digests.contains(&(self.plan.codec(segment), expected)),
                 None => decoded.len() < 1 << 20 && self.plan.literal(segment).is_some_and(|literal| literal == decoded),
             }
         };
@@ -369,7 +377,7 @@ impl Producer<'_> {
 fn check(decompressor: &mut Decompressor<'_>, set: &VolumeSet, plan: &ArchivePlan<'_>, pool: &Pool, job: Job) -> Done {
     let Job::Frame { number, segment, volume, offset, bytes, content } = job else { return Done::Other(job) };
     let mut decoded = pool.take();
-    let verdict = compare(decompressor, plan, segment, &bytes, content, &mut decoded);
+    let verdict = compare(decompressor, plan, segment, &bytes, content, &mut decoded, pool);
     let length = bytes.len() as u64;
     pool.give_back(bytes);
     let Err(why) = verdict else { return Done::Good { number, segment, content: decoded } };
@@ -397,6 +405,7 @@ fn compare(
     bytes: &[u8],
     content: usize,
     decoded: &mut Vec<u8>,
+    pool: &Pool,
 ) -> Result<(), String> {
     let literal = plan.literal(segment);
     let chunk = plan.chunk(segment);
@@ -406,6 +415,11 @@ fn compare(
     }
     decoded.reserve(content);
     decompressor.decompress_to_buffer(bytes, decoded).map_err(|error| format!("it does not decompress: {error}"))?;
+    if let Some(codec) = plan.codec(segment) {
+        let mut joined = pool.take();
+        codec.join(decoded, &mut joined);
+        pool.give_back(std::mem::replace(decoded, joined));
+    }
     match (literal, chunk) {
         (Some(literal), _) if *decoded == literal => Ok(()),
         (Some(_), _) => Err(format!("found {} instead", name_of(decoded))),

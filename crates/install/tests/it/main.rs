@@ -6,6 +6,7 @@ mod imported;
 mod killed;
 mod kit;
 mod packing;
+mod planes;
 mod refused;
 mod repaired;
 mod round_trip;
