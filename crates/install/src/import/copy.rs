@@ -44,6 +44,7 @@ pub(crate) fn copy_model(
         head: 0,
         chunks: Vec::new(),
         carried: None,
+        codec: None,
     };
     if file.to.as_str().ends_with(".safetensors") {
         entry.head = head(&mut source, file.size).map_err(unreadable)?;
