@@ -9,6 +9,7 @@
 //! - `bad_input`: every refusal: its words, its exit status, and that nothing half-written stays
 //! - `papers`: bill of materials and licence texts
 //! - `pictures`: pictures from pictures, drawn with the built-in model
+//! - `sticks`: a bundle that fills several sticks, asked for on a terminal
 //! - `sealed`: what the kernel saw of a sealed run
 //! - `events`: what `--json` prints, number for number
 //! - `stop`: Ctrl-C at various moments, and how it goes on
@@ -24,5 +25,6 @@ mod papers;
 mod pictures;
 mod run;
 mod sealed;
+mod sticks;
 mod stop;
 mod tidy;

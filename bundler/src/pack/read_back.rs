@@ -16,6 +16,8 @@ use std::time::Duration;
 const PIECE: usize = 1 << 20;
 /// Direct reading wants memory that begins at a multiple of this: no disk has longer sectors.
 const ALIGNMENT: usize = 4096;
+/// What has fewer bytes is read in a moment.
+const LONG: u64 = 16 << 20;
 /// How often somebody looks whether a reading is done.
 const LOOK: Duration = Duration::from_millis(20);
 
@@ -72,7 +74,7 @@ impl Reading {
     /// When it does not hold what was written to it, or cannot be read.
     pub(crate) fn finish(self, reporter: &dyn Reporter) -> Result<ReadBack, PackError> {
         let task = format!("{} (reading back)", self.name);
-        if !self.thread.is_finished() {
+        if self.size >= LONG && !self.thread.is_finished() {
             reporter.event(&Event::TaskStart { task: &task, bytes: Some(self.size) });
             while !self.thread.is_finished() {
                 reporter.go_on()?;

@@ -213,6 +213,7 @@ impl<'a> Sticks<'a> {
                 }
                 Ok(())
             }
+            Err(error @ PackError::Stopped(_)) => Err(error),
             Err(error) => {
                 self.journal.volumes.pop();
                 // On a medium that fails this may fail, too; what matters is said already.
@@ -337,6 +338,7 @@ impl<'a> Sticks<'a> {
                         self.read_back = self.read_back.max(how);
                         None
                     }
+                    Err(error @ PackError::Stopped(_)) => return Err(error),
                     Err(error) => Some(error.to_string()),
                 },
             };
