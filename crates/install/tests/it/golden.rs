@@ -25,11 +25,12 @@ fn model(header: &str) -> Vec<u8> {
     (header.len() as u64).to_le_bytes().into_iter().chain(header.bytes()).chain(weights).collect()
 }
 
-/// What the first bundle holds: `edition` 1; what the update makes of it: `edition` 2.
+/// What the first bundle holds: `edition` 1; what the update makes of it: `edition` 2; a little more, for several volumes:
+/// `edition` 3.
 fn contents(edition: u8) -> Contents {
     let mut zeros = vec![0; 5 << 20];
     zeros.extend([edition; 9]);
-    let header = if edition == 1 { "{}" } else { "{\"__metadata__\":{\"title\":\"second\"}}" };
+    let header = if edition != 2 { "{}" } else { "{\"__metadata__\":{\"title\":\"second\"}}" };
     let mut contents = vec![
         ("models/checkpoints/weights.safetensors".to_owned(), model(header)),
         ("parts/odds/Grüße 猫 (final).txt".to_owned(), "a text, with a line\n".repeat(99).into_bytes()),
@@ -41,12 +42,19 @@ fn contents(edition: u8) -> Contents {
     if edition == 2 {
         contents.push(("parts/odds/new.txt".to_owned(), b"new".to_vec()));
     }
+    if edition == 3 {
+        contents.push(("parts/odds/more.bin".to_owned(), noise(5, 9_000)));
+    }
     contents
 }
 
 /// Packs what a golden bundle holds into `sandbox/NAME`, as today's writer does.
 fn make(sandbox: &Sandbox, name: &str, have: Option<&Inventory>, key: Option<&SigningKey>) -> PathBuf {
-    let edition = if name == "update" { 2 } else { 1 };
+    let edition = match name {
+        "update" => 2,
+        "volumes" => 3,
+        _ => 1,
+    };
     let input = PackInput {
         have,
         key,
@@ -161,8 +169,8 @@ fn a_signed_bundle_with_recovery_data_is_read_and_repaired() {
 fn several_volumes_are_read_and_written_as_ever() {
     let sandbox = Sandbox::new();
     let golden = copied(&sandbox, "volumes");
-    assert!(volumes(&golden).len() >= 3);
-    reads(&sandbox, &golden, &contents(1));
+    assert_eq!(volumes(&golden).len(), 3);
+    reads(&sandbox, &golden, &contents(3));
     writes_the_same(&make(&sandbox, "volumes", None, None), "volumes");
 }
 
