@@ -385,6 +385,30 @@ fn other_programs_are_known_by_their_folders() {
 }
 
 #[test]
+fn a_folder_of_diffusers_comes_along_as_one_model() {
+    let place = Place::new();
+    let at = |name: &str| format!("any/My Model v1.5/{name}");
+    place.write(&at("model_index.json"), "{\"_class_name\": \"StableDiffusionPipeline\"}");
+    place.write(&at("unet/config.json"), "{}");
+    place.write(&at("unet/diffusion_pytorch_model.safetensors"), safetensors(&[("conv_in.weight", &[8, 4, 3, 3])]));
+    place.write(&at("unet/diffusion_pytorch_model.bin"), PICKLE);
+    place.write(
+        &at("vae/diffusion_pytorch_model.safetensors"),
+        safetensors(&[("decoder.conv_in.weight", &[8, 4, 3, 3])]),
+    );
+    place.write(&at("text_encoder/model.safetensors"), safetensors(&[("text_model.final_layer_norm.weight", &[8])]));
+    let ran = place.run(["import", "any", "--home", "home"]).expect_success();
+    assert!(ran.stderr.contains("unet/diffusion_pytorch_model.bin"), "{}", ran.stderr);
+    let listed = place.run(["models", "--home", "home", "--json"]).expect_success();
+    let json: Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(json.as_array().map(Vec::len), Some(1), "{json:#}");
+    assert_eq!((&json[0]["name"], &json[0]["id"]), (&json!("My Model v1.5"), &json!("my-model-v1.5")));
+    assert!(place.path("home/generations/0001/models/checkpoints/My Model v1.5/unet/config.json").is_file());
+    let again = place.run(["import", "any", "--home", "home", "--dry-run"]).expect_success();
+    assert!(again.stdout.contains("Nothing new for"), "{}", again.stdout);
+}
+
+#[test]
 fn a_request_for_a_bundle_can_be_written_instead() {
     let place = Place::new();
     place.write("any/Spark v2.safetensors", spark());

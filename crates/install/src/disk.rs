@@ -108,6 +108,19 @@ pub(crate) fn sync_folder(folder: &Path) -> std::io::Result<()> {
     }
 }
 
+/// Waits until the content of `files`, which all lie below `folder`, is on the disk.
+pub(crate) fn sync_files(folder: &Path, files: &[std::path::PathBuf]) -> std::io::Result<()> {
+    if files.is_empty() {
+        return Ok(());
+    }
+    #[cfg(target_os = "linux")]
+    if rustix::fs::syncfs(fs_err::File::open(folder)?.file()).is_ok() {
+        return Ok(());
+    }
+    let _ = folder;
+    files.iter().try_for_each(|file| fs_err::OpenOptions::new().write(true).open(file)?.sync_all())
+}
+
 /// Lets an empty file share the blocks of another one until one of the two is changed; false where the file system
 /// cannot do that (only Btrfs, XFS and their like can).
 #[cfg(target_os = "linux")]

@@ -100,13 +100,15 @@ pub fn import(
         true => None,
         false => Some(stage(plan, current.as_ref(), reporter, &mut progress, &mut report.bytes)?),
     };
+    let mut keeping = copy::Keeping::default();
     for file in &plan.keepsakes {
-        match copy::copy_keepsake(file, home)? {
+        match keeping.copy(file, home)? {
             true => (report.kept, report.bytes) = (report.kept + 1, report.bytes + file.size),
             false => report.kept_before += 1,
         }
         progress(file.size)?;
     }
+    keeping.finish(home)?;
     reporter.event(&Event::TaskEnd { task, bytes: done });
     report.seconds = start.elapsed().as_secs_f64();
     if let Some(staged) = staged {

@@ -5,6 +5,7 @@ use super::found::{FoundFile, Keepsake};
 use crate::{InstallError, disk};
 use manifest::{ChunkDigest, ComponentId, FileEntry, Sha256, layout};
 use sha2::Digest as _;
+use std::collections::BTreeSet;
 use std::io::{Read, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -82,38 +83,82 @@ fn head(source: &mut fs_err::File, size: u64) -> std::io::Result<u64> {
     Ok(length.checked_add(8).filter(|head| *head > 8 && *head < size).unwrap_or(0))
 }
 
-/// Copies a picture or a paper into the home, with the time of its last change. Nothing is ever overwritten: a file of
-/// the same bytes is left as it is, another one of that name stays, and the new one gets a number. Answers whether
-/// something was written.
-pub(crate) fn copy_keepsake(file: &Keepsake, home: &Path) -> Result<bool, ImportError> {
-    let unreadable =
-        |error: std::io::Error| ImportError::Unreadable { path: file.from.clone(), reason: error.to_string() };
-    let wanted = home.join(&file.to);
-    let mut target = wanted.clone();
-    let mut number = 2_u32;
-    while target.symlink_metadata().is_ok() {
-        if has_same_bytes(&file.from, &target).map_err(unreadable)? {
-            return Ok(false);
+/// Pictures and papers on their way into the home: written, but not yet under their names. Many small files become
+/// durable together, because waiting for the disk after each one would take most of the time.
+#[derive(Default)]
+pub(crate) struct Keeping {
+    /// The names that they will get.
+    targets: BTreeSet<PathBuf>,
+    bytes: u64,
+    /// Folders with new names in them.
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Keeping {
+    /// So many files, or bytes, become durable together.
+    const TOGETHER: (usize, u64) = (256, 256 << 20);
+
+    /// Copies one file, with the time of its last change. Nothing is ever overwritten: a file of the same bytes is left
+    /// as it is, another one of that name stays, and the new one gets a number. Answers whether something was written.
+    pub(crate) fn copy(&mut self, file: &Keepsake, home: &Path) -> Result<bool, ImportError> {
+        let unreadable =
+            |error: std::io::Error| ImportError::Unreadable { path: file.from.clone(), reason: error.to_string() };
+        let wanted = home.join(&file.to);
+        if self.targets.contains(&wanted) {
+            self.finish(home)?;
         }
-        target = numbered(&wanted, number);
-        number += 1;
-    }
-    if let Some(folder) = target.parent() {
+        let mut target = wanted.clone();
+        let mut number = 2_u32;
+        while target.symlink_metadata().is_ok() {
+            if has_same_bytes(&file.from, &target).map_err(unreadable)? {
+                return Ok(false);
+            }
+            target = numbered(&wanted, number);
+            number += 1;
+        }
+        let folder = target.parent().unwrap_or(home);
         fs_err::create_dir_all(folder).map_err(InstallError::writing)?;
+        self.folders.extend(folder.ancestors().take_while(|above| above.starts_with(home)).map(Path::to_path_buf));
+        let mut source = fs_err::File::open(&file.from).map_err(unreadable)?;
+        let mut copy = fs_err::File::create(layout::partial(&target)).map_err(InstallError::writing)?;
+        self.targets.insert(target);
+        if !disk::clone_file(source.file(), copy.file()) {
+            std::io::copy(&mut source, &mut copy).map_err(InstallError::writing)?;
+        }
+        if let Ok(modified) = source.metadata().and_then(|metadata| metadata.modified()) {
+            // A file system without times is no reason to lose a picture.
+            let _ = copy.file().set_modified(modified);
+        }
+        self.bytes += file.size;
+        if self.targets.len() >= Self::TOGETHER.0 || self.bytes >= Self::TOGETHER.1 {
+            self.finish(home)?;
+        }
+        Ok(true)
     }
-    let mut source = fs_err::File::open(&file.from).map_err(unreadable)?;
-    let partial = layout::partial(&target);
-    let mut copy = fs_err::File::create(&partial).map_err(InstallError::writing)?;
-    if !disk::clone_file(source.file(), copy.file()) {
-        std::io::copy(&mut source, &mut copy).map_err(InstallError::writing)?;
+
+    /// Waits for the disk and gives the files their names.
+    pub(crate) fn finish(&mut self, home: &Path) -> Result<(), ImportError> {
+        let partial: Vec<PathBuf> = self.targets.iter().map(|target| layout::partial(target)).collect();
+        disk::sync_files(home, &partial).map_err(InstallError::writing)?;
+        while let Some(target) = self.targets.pop_first() {
+            fs_err::rename(layout::partial(&target), &target).map_err(InstallError::writing)?;
+        }
+        std::mem::take(&mut self.folders)
+            .iter()
+            .try_for_each(|folder| disk::sync_folder(folder))
+            .map_err(InstallError::Io)?;
+        self.bytes = 0;
+        Ok(())
     }
-    if let Ok(modified) = source.metadata().and_then(|metadata| metadata.modified()) {
-        // A file system without times is no reason to lose a picture.
-        let _ = copy.file().set_modified(modified);
+}
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        for target in &self.targets {
+            // What led here matters more than an error of cleaning up.
+            let _ = fs_err::remove_file(layout::partial(target));
+        }
     }
-    copy.sync_all().map_err(InstallError::writing)?;
-    fs_err::rename(&partial, &target).map_err(InstallError::writing)?;
-    Ok(true)
 }
 
 /// `folder/name-2.png`

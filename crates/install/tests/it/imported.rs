@@ -153,6 +153,19 @@ fn pictures_are_never_overwritten() {
     for expected in [1, 0] {
         assert_eq!(run(&sandbox, "webui").unwrap().kept, expected);
     }
+    // Two folders of the same name: both pictures come along.
+    for (disk, content) in [("one", b"third"), ("two", b"forth")] {
+        sandbox.write(&format!("{disk}/pictures/2.png"), content);
+    }
+    let config = format!(
+        "{{\"outdir_grids\": {:?}, \"outdir_save\": {:?}}}",
+        sandbox.path("one/pictures"),
+        sandbox.path("two/pictures")
+    );
+    sandbox.write("webui/config.json", config.as_bytes());
+    assert_eq!(run(&sandbox, "webui").unwrap().kept, 3);
+    let pictures = home(&sandbox).join("outputs/imported/a1111/pictures");
+    assert_eq!(Sandbox::files_below(&pictures), ["2-2.png", "2.png"]);
     let folder = home(&sandbox).join("outputs/imported/a1111/outputs/txt2img-images");
     assert_eq!(fs_err::read(folder.join("1.png")).unwrap(), b"first");
     assert_eq!(fs_err::read(folder.join("1-2.png")).unwrap(), b"second");
