@@ -124,13 +124,13 @@ pub(crate) fn sync_files(folder: &Path, files: &[std::path::PathBuf]) -> std::io
 /// Lets an empty file share the blocks of another one until one of the two is changed; false where the file system
 /// cannot do that (only Btrfs, XFS and their like can).
 #[cfg(target_os = "linux")]
-pub(crate) fn clone_file(from: &std::fs::File, to: &std::fs::File) -> bool {
-    rustix::fs::ioctl_ficlone(to, from).is_ok()
+pub(crate) fn clone_file(from: &fs_err::File, to: &fs_err::File) -> bool {
+    rustix::fs::ioctl_ficlone(to.file(), from.file()).is_ok()
 }
 
 /// Lets an empty file share the blocks of another one until one of the two is changed; false where that cannot be done.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn clone_file(_: &std::fs::File, _: &std::fs::File) -> bool {
+pub(crate) fn clone_file(_: &fs_err::File, _: &fs_err::File) -> bool {
     false
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn copy_model(
     let mut options = fs_err::OpenOptions::new();
     let mut copy =
         options.read(true).write(true).create(true).truncate(true).open(&partial).map_err(InstallError::writing)?;
-    let is_clone = disk::clone_file(source.file(), copy.file());
+    let is_clone = disk::clone_file(&source, &copy);
     let mut entry = FileEntry {
         path: file.to.clone(),
         size: file.size,
@@ -122,7 +122,7 @@ impl Keeping {
         let mut source = fs_err::File::open(&file.from).map_err(unreadable)?;
         let mut copy = fs_err::File::create(layout::partial(&target)).map_err(InstallError::writing)?;
         self.targets.insert(target);
-        if !disk::clone_file(source.file(), copy.file()) {
+        if !disk::clone_file(&source, &copy) {
             std::io::copy(&mut source, &mut copy).map_err(InstallError::writing)?;
         }
         if let Ok(modified) = source.metadata().and_then(|metadata| metadata.modified()) {
@@ -179,7 +179,8 @@ fn has_same_bytes(one: &Path, other: &Path) -> std::io::Result<bool> {
     }
     let (mut mine, mut theirs) = (Vec::new(), Vec::new());
     loop {
-        (mine.clear(), theirs.clear());
+        mine.clear();
+        theirs.clear();
         Read::by_ref(&mut one).take(1 << 20).read_to_end(&mut mine)?;
         Read::by_ref(&mut other).take(1 << 20).read_to_end(&mut theirs)?;
         if mine != theirs || mine.is_empty() {
