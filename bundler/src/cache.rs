@@ -1,12 +1,12 @@
 //! Files by their content, kept between fetches.
 
-use crate::hasher::Hasher;
-use crate::offer::Digests;
 use crate::progress::Progress;
-use crate::{FetchError, Trouble};
+use crate::readings::{Place, Readings};
+use crate::{FetchError, SurveyedFile, Trouble};
 use manifest::Sha256;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// A folder of verified files, each under its digest.
 ///
@@ -14,22 +14,32 @@ use std::path::{Path, PathBuf};
 /// cache/
 /// ├── sha256/HEX         finished
 /// ├── known/HEX          digest of what a source without one gave (the name is made from the source)
+/// ├── readings/KEY.json  what reading a whole file found out, also of files elsewhere
 /// └── partial/KEY.part   unfinished, with KEY.journal and KEY.lock
 /// ```
 #[derive(Clone, Debug)]
 pub(crate) struct Cache {
     folder: PathBuf,
+    readings: Readings,
+}
+
+/// A file, of the cache or elsewhere, that has the digest that was asked for.
+pub(crate) struct CachedFile {
+    pub(crate) path: PathBuf,
+    pub(crate) size: u64,
+    pub(crate) surveyed: Arc<SurveyedFile>,
 }
 
 impl Cache {
     /// Opens a cache and makes it if there is none.
     pub(crate) fn open(folder: &Path) -> Result<Self, FetchError> {
         let refuse = |reason| FetchError::Cache { folder: folder.to_path_buf(), reason };
-        for part in ["sha256", "known", "partial"] {
+        for part in ["sha256", "known", "readings", "partial"] {
             fs_err::create_dir_all(folder.join(part)).map_err(refuse)?;
         }
         let folder = fs_err::canonicalize(folder).map_err(refuse)?;
-        Ok(Self { folder })
+        let readings = Readings::new(folder.join("readings"));
+        Ok(Self { folder, readings })
     }
 
     /// Where it is.
@@ -42,15 +52,25 @@ impl Cache {
         self.folder.join("partial")
     }
 
-    /// The finished file with this digest, verified again. A damaged one is removed.
-    pub(crate) fn get(&self, sha256: Sha256, progress: &Progress<'_>) -> Result<Option<(PathBuf, u64)>, Trouble> {
+    /// What is known of files that were read before.
+    pub(crate) const fn readings(&self) -> &Readings {
+        &self.readings
+    }
+
+    /// The finished file with this digest, verified. A damaged one is removed.
+    pub(crate) fn get(
+        &self,
+        sha256: Sha256,
+        place: Place<'_>,
+        progress: &Progress<'_>,
+    ) -> Result<Option<CachedFile>, Trouble> {
         let path = self.path(sha256);
         if !path.is_file() {
             return Ok(None);
         }
-        let (found, size) = digest_of(&path, progress)?;
-        if found == sha256 {
-            return Ok(Some((path, size)));
+        let (size, surveyed) = self.readings.read(&path, place, progress)?;
+        if surveyed.sha256() == sha256 {
+            return Ok(Some(CachedFile { path, size, surveyed }));
         }
         fs_err::remove_file(&path)?;
         Ok(None)
@@ -88,28 +108,6 @@ impl Cache {
         fs_err::write(&beside, format!("{sha256}\n"))?;
         fs_err::rename(&beside, folder.join(name))
     }
-}
-
-/// Digest and size of a file on disk.
-pub(crate) fn digest_of(path: &Path, progress: &Progress<'_>) -> Result<(Sha256, u64), Trouble> {
-    let digests = Digests::default();
-    let mut hasher = Hasher::new(&digests);
-    let mut file = fs_err::File::open(path)?;
-    let mut buffer = vec![0; 1 << 20];
-    let mut size = 0;
-    progress.set(0);
-    loop {
-        progress.go_on()?;
-        match file.read(&mut buffer)? {
-            0 => break,
-            read => {
-                hasher.update(buffer.get(..read).unwrap_or_default());
-                size += read as u64;
-                progress.add(read as u64);
-            }
-        }
-    }
-    Ok((hasher.finish(&digests)?, size))
 }
 
 /// Makes new names in a folder survive a power cut.

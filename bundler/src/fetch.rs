@@ -1,21 +1,23 @@
 //! From a plan to verified files.
 
-use crate::cache::{Cache, digest_of};
+use crate::cache::{Cache, CachedFile};
 use crate::download::{Downloader, Wanted};
 use crate::gate::Gate;
 use crate::local_files::LocalFiles;
 use crate::offer::{self, Offer};
 use crate::partial::{Partial, held_bytes};
 use crate::progress::{Overall, Progress};
+use crate::readings::Place;
 use crate::sniff::{self, Meant};
 use crate::web::Web;
 use crate::{
     BundlePlan, Content, FetchError, FetchOptions, Fetched, FetchedFile, FileFailure, PlannedComponent, PlannedFile,
-    Tried, Trouble,
+    SurveyedFile, Tried, Trouble,
 };
 use manifest::{Confirmation, Event, Lock, LockedComponent, LockedFile, Reporter, Sha256, Source};
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Mutex, PoisonError};
@@ -166,6 +168,14 @@ struct Found {
     size: u64,
     sha256: Sha256,
     confirmed: Confirmation,
+    surveyed: Option<Arc<SurveyedFile>>,
+}
+
+impl Found {
+    fn cached(file: CachedFile, sha256: Sha256, confirmed: Confirmation) -> Self {
+        let CachedFile { path, size, surveyed } = file;
+        Self { content: Content::Disk(path), size, sha256, confirmed, surveyed: Some(surveyed) }
+    }
 }
 
 impl Job<'_> {
@@ -184,6 +194,7 @@ impl Job<'_> {
                         confirmed: found.confirmed,
                     },
                     content: found.content,
+                    surveyed: found.surveyed,
                 })
             }
             Err(tried) => {
@@ -213,19 +224,21 @@ impl Job<'_> {
         if let Some(bytes) = file.builtin {
             let sha256 = file.sha256.unwrap_or_else(|| Sha256::of(bytes));
             let size = bytes.len() as u64;
-            return Ok(Found { content: Content::Memory(bytes), size, sha256, confirmed: file.confirmed });
+            let content = Content::Memory(bytes);
+            return Ok(Found { content, size, sha256, confirmed: file.confirmed, surveyed: None });
         }
         let sources = &planned.component.sources;
         let meant = Meant::of(planned.component.kind.is_weights(), file.path.file_name());
         let first = sources.first().cloned().unwrap_or(Source::Builtin { name: file.path.to_string() });
-        match self.nearby(file, meant, progress) {
+        let place = Place { path: &file.path, component: &planned.component.id };
+        match self.nearby(file, place, meant, progress) {
             Ok(Some(found)) => return Ok(found),
             Ok(None) => {}
             Err(trouble) => return Err(vec![Tried { source: first, trouble }]),
         }
         let mut tried = Vec::new();
         for source in sources {
-            match self.source(source, file, meant, progress) {
+            match self.source(source, file, place, meant, progress) {
                 Ok(found) => return Ok(found),
                 Err(trouble) => {
                     let ours = trouble.is_ours();
@@ -243,26 +256,33 @@ impl Job<'_> {
     }
 
     /// The cache, and the files that somebody carried here.
-    fn nearby(&self, file: &PlannedFile, meant: Meant, progress: &Progress<'_>) -> Result<Option<Found>, Trouble> {
+    fn nearby(
+        &self,
+        file: &PlannedFile,
+        place: Place<'_>,
+        meant: Meant,
+        progress: &Progress<'_>,
+    ) -> Result<Option<Found>, Trouble> {
         let Some(sha256) = file.sha256 else { return Ok(None) };
-        let found = match self.cache.get(sha256, progress)? {
+        let found = match self.cache.get(sha256, place, progress)? {
             Some(found) => Some(found),
-            None => self.local.find(sha256, file.size, progress)?,
+            None => self.local.find(sha256, file.size, self.cache.readings(), place, progress)?,
         };
-        let Some((path, size)) = found else { return Ok(None) };
-        check_start(&path, size, meant)?;
-        Ok(Some(Found { content: Content::Disk(path), size, sha256, confirmed: file.confirmed }))
+        let Some(found) = found else { return Ok(None) };
+        check_start(&found.path, found.size, meant)?;
+        Ok(Some(Found::cached(found, sha256, file.confirmed)))
     }
 
     fn source(
         &self,
         source: &Source,
         file: &PlannedFile,
+        place: Place<'_>,
         meant: Meant,
         progress: &Progress<'_>,
     ) -> Result<Found, Trouble> {
         match source {
-            Source::File { path } => return self.local_file(path, file, meant, progress),
+            Source::File { path } => return self.local_file(path, file, place, meant, progress),
             Source::Builtin { .. } => return Err(Trouble::NoBuiltin),
             _ if self.options.offline => return Err(Trouble::Offline),
             _ if self.downloader.stop.load(Ordering::Relaxed) => return Err(Trouble::Stopped),
@@ -279,12 +299,12 @@ impl Job<'_> {
         let name = source_name(source, &offer);
         let known = offer.digests.sha256.or_else(|| self.cache.known(&name));
         if let Some(sha256) = known
-            && let Some((path, size)) = self.cache.get(sha256, progress)?
+            && let Some(found) = self.cache.get(sha256, place, progress)?
         {
-            check_start(&path, size, meant)?;
-            return Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed });
+            check_start(&found.path, found.size, meant)?;
+            return Ok(Found::cached(found, sha256, offer.confirmed));
         }
-        self.download(&offer, &name, meant, progress)
+        self.download(&offer, &name, place, meant, progress)
     }
 
     /// Asks what the source offers, patiently.
@@ -305,16 +325,23 @@ impl Job<'_> {
         }
     }
 
-    fn download(&self, offer: &Offer, name: &str, meant: Meant, progress: &Progress<'_>) -> Result<Found, Trouble> {
+    fn download(
+        &self,
+        offer: &Offer,
+        name: &str,
+        place: Place<'_>,
+        meant: Meant,
+        progress: &Progress<'_>,
+    ) -> Result<Found, Trouble> {
         let key = offer.digests.sha256.unwrap_or_else(|| Sha256::of(name.as_bytes())).to_string();
         let waiting = || progress.note("another fieldforge is fetching it; waiting");
         let partial = Partial::open(&self.cache.partial(), &key, waiting)?;
         // Whoever held the file before may have finished it.
         let known = offer.digests.sha256.or_else(|| self.cache.known(name));
         if let Some(sha256) = known
-            && let Some((path, size)) = self.cache.get(sha256, progress)?
+            && let Some(found) = self.cache.get(sha256, place, progress)?
         {
-            return Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed });
+            return Ok(Found::cached(found, sha256, offer.confirmed));
         }
         let wanted = Wanted { offer, source: name, meant, progress };
         let (sha256, size) = self.downloader.download(&wanted, &partial)?;
@@ -323,7 +350,7 @@ impl Job<'_> {
             self.cache.remember(name, sha256)?;
         }
         partial.finished()?;
-        Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed })
+        Ok(Found { content: Content::Disk(path), size, sha256, confirmed: offer.confirmed, surveyed: None })
     }
 
     /// A file of this machine: read where it is, verified, never changed.
@@ -331,6 +358,7 @@ impl Job<'_> {
         &self,
         path: &str,
         file: &PlannedFile,
+        place: Place<'_>,
         meant: Meant,
         progress: &Progress<'_>,
     ) -> Result<Found, Trouble> {
@@ -338,12 +366,14 @@ impl Job<'_> {
         if !path.is_file() {
             return Err(Trouble::NoFile(path.display().to_string()));
         }
-        let (sha256, size) = digest_of(&path, progress)?;
+        let (size, surveyed) = self.cache.readings().read(&path, place, progress)?;
+        let sha256 = surveyed.sha256();
         check_start(&path, size, meant)?;
         if let Some(expected) = file.sha256.filter(|expected| *expected != sha256) {
             return Err(Trouble::wrong_sha256(expected, sha256));
         }
-        Ok(Found { content: Content::Disk(path), size, sha256, confirmed: file.confirmed })
+        let content = Content::Disk(path);
+        Ok(Found { content, size, sha256, confirmed: file.confirmed, surveyed: Some(surveyed) })
     }
 }
 

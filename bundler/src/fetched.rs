@@ -1,7 +1,8 @@
 //! What a fetch leaves behind.
 
-use crate::Content;
+use crate::{Content, SurveyedFile};
 use manifest::{ComponentId, Lock, LockedFile};
+use std::sync::Arc;
 
 /// Every file of a bundle to be, each verified, and the lock that pins them.
 #[derive(Clone, Debug)]
@@ -21,4 +22,6 @@ pub struct FetchedFile {
     pub file: LockedFile,
     /// Where its bytes are.
     pub content: Content,
+    /// What reading all of it found out, if it was read: packing need not do that again.
+    pub surveyed: Option<Arc<SurveyedFile>>,
 }

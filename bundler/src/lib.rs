@@ -70,6 +70,7 @@ mod plan;
 mod plan_error;
 mod progress;
 mod ranges;
+mod readings;
 mod registries;
 mod signing_key;
 mod simple_index;
@@ -88,7 +89,10 @@ pub use fetch::fetch;
 pub use fetch_error::{FetchError, FileFailure, Tried};
 pub use fetch_options::{FetchOptions, Timeouts};
 pub use fetched::{Fetched, FetchedFile};
-pub use pack::{PackError, PackFile, PackInput, PackOptions, PackReport, ReadBack, Stick, default_volume_size, pack};
+pub use pack::{
+    PackError, PackFile, PackInput, PackOptions, PackReport, ReadBack, Stick, SurveyedFile, default_volume_size, pack,
+    survey_unknown,
+};
 pub use plan::{PlanInput, Policy, plan, request_digest};
 pub use plan_error::PlanError;
 pub use signing_key::{NewKey, SigningKey, SigningKeyError};

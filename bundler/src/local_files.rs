@@ -1,20 +1,17 @@
 //! Files that somebody carried here by hand, found by their content.
 
-use crate::cache::digest_of;
+use crate::cache::CachedFile;
 use crate::progress::Progress;
+use crate::readings::{Place, Readings};
 use crate::{FetchError, Trouble};
 use manifest::Sha256;
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 
 /// Every file below some folders. Nothing is ever changed there.
 #[derive(Debug, Default)]
 pub(crate) struct LocalFiles {
     files: Vec<(PathBuf, u64)>,
-    /// Digests that were computed already.
-    digests: Mutex<HashMap<PathBuf, Sha256>>,
 }
 
 /// Folders are not entered deeper than this.
@@ -50,28 +47,21 @@ impl LocalFiles {
         Ok(())
     }
 
-    /// The file with this digest. Its size, when known, saves looking at all others.
+    /// The file with this digest, and what is known of it. Its size, when known, saves looking at all others.
     pub(crate) fn find(
         &self,
         sha256: Sha256,
         size: Option<u64>,
+        readings: &Readings,
+        place: Place<'_>,
         progress: &Progress<'_>,
-    ) -> Result<Option<(PathBuf, u64)>, Trouble> {
-        for (path, length) in self.files.iter().filter(|(_, length)| size.is_none_or(|size| size == *length)) {
-            if self.digest(path, progress)? == sha256 {
-                return Ok(Some((path.clone(), *length)));
+    ) -> Result<Option<CachedFile>, Trouble> {
+        for (path, _) in self.files.iter().filter(|(_, length)| size.is_none_or(|size| size == *length)) {
+            let (size, surveyed) = readings.read(path, place, progress)?;
+            if surveyed.sha256() == sha256 {
+                return Ok(Some(CachedFile { path: path.clone(), size, surveyed }));
             }
         }
         Ok(None)
-    }
-
-    fn digest(&self, path: &Path, progress: &Progress<'_>) -> Result<Sha256, Trouble> {
-        let known = self.digests.lock().unwrap_or_else(PoisonError::into_inner).get(path).copied();
-        if let Some(digest) = known {
-            return Ok(digest);
-        }
-        let (digest, _) = digest_of(path, progress)?;
-        self.digests.lock().unwrap_or_else(PoisonError::into_inner).insert(path.to_path_buf(), digest);
-        Ok(digest)
     }
 }

@@ -24,14 +24,16 @@ use ordered::Pool;
 use read_back::Reading;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 use sticks::{Packing, Sticks};
-use survey::{SurveyedFile, survey};
+use survey::survey;
 use volume_writer::VolumeWriter;
 
 pub use error::PackError;
 pub use read_back::ReadBack;
 pub use sticks::Stick;
+pub use survey::{SurveyedFile, survey_unknown};
 pub use target_disk::default_volume_size;
 
 /// What goes into a bundle.
@@ -74,6 +76,8 @@ pub struct PackFile {
     pub size: u64,
     /// Digest expected.
     pub sha256: Sha256,
+    /// What an earlier reading of the content found out ([`survey_unknown`]), so that it is not read for that again.
+    pub surveyed: Option<Arc<SurveyedFile>>,
 }
 
 /// How to pack.
@@ -143,7 +147,7 @@ pub struct PackReport {
 /// Makes a bundle folder: volumes, programs, `START-HERE.txt`, `SHA256SUMS`; on several sticks, one of each on every one.
 ///
 /// The same input gives the same bytes, on any number of threads, but for the signature. Every file is read twice: once for its digests,
-/// which go into the manifest at the head of the archive, and once to be packed; a file that is not, or no longer,
+/// which go into the manifest at the head of the archive (unless they are known: [`PackFile::surveyed`]), and once to be packed; a file that is not, or no longer,
 /// what its size and digest promise stops the work. Until everything on a stick is written and read back, all names on it
 /// end in `.part` and the folder says that it is unfinished.
 ///
@@ -159,7 +163,7 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
     let input = &if options.planes { decoders::add(input.clone()) } else { input.clone() };
     let mut files = input.files.clone();
     files.sort_by(|a, b| a.path.cmp(&b.path));
-    let surveyed = survey(&files, threads, options.planes, reporter)?;
+    let surveyed = survey_all(&files, threads, options.planes, reporter)?;
     let manifest = describe(input, &files, &surveyed)?;
     let bundle_id = manifest.id();
     let journal = journal(input, &manifest, options, reporter)?;
@@ -230,8 +234,26 @@ fn sbom(files: &[PackFile]) -> Result<Option<Vec<u8>>, PackError> {
     Ok(Some(text))
 }
 
+/// Reads the files that were not read before. With `planes` all weights are looked at anew: may they get a codec?
+fn survey_all(
+    files: &[PackFile],
+    threads: usize,
+    planes: bool,
+    reporter: &dyn Reporter,
+) -> Result<Vec<Arc<SurveyedFile>>, PackError> {
+    let known = |file: &PackFile| file.surveyed.clone().filter(|seen| !planes || seen.head == 0);
+    let unread: Vec<PackFile> = files.iter().filter(|file| known(file).is_none()).cloned().collect();
+    let read = if unread.is_empty() { Vec::new() } else { survey(&unread, threads, planes, reporter)? };
+    let mut read = read.into_iter().map(Arc::new);
+    Ok(files.iter().filter_map(|file| known(file).or_else(|| read.next())).collect())
+}
+
 /// The manifest of what the survey found.
-fn describe(input: &PackInput<'_>, files: &[PackFile], surveyed: &[SurveyedFile]) -> Result<BundleManifest, PackError> {
+fn describe(
+    input: &PackInput<'_>,
+    files: &[PackFile],
+    surveyed: &[Arc<SurveyedFile>],
+) -> Result<BundleManifest, PackError> {
     let mut programs = Vec::new();
     for (target, source) in &input.programs {
         let (size, sha256) = survey::whole_digest(source)?;
@@ -308,7 +330,7 @@ struct Done {
 fn write_archive(
     plan: &ArchivePlan<'_>,
     files: &[PackFile],
-    surveyed: &[SurveyedFile],
+    surveyed: &[Arc<SurveyedFile>],
     threads: usize,
     reporter: &dyn Reporter,
     writer: &mut VolumeWriter<'_>,
@@ -370,7 +392,7 @@ fn read_segments(
     plan: &ArchivePlan<'_>,
     first: u64,
     files: &[PackFile],
-    surveyed: &[SurveyedFile],
+    surveyed: &[Arc<SurveyedFile>],
     pool: &Pool,
     give: &mut dyn FnMut(Job) -> bool,
 ) -> Result<(), PackError> {
@@ -414,7 +436,7 @@ fn unchanged(
     segment: Segment,
     found: Option<[u8; 4]>,
     files: &[PackFile],
-    surveyed: &[SurveyedFile],
+    surveyed: &[Arc<SurveyedFile>],
 ) -> Result<(), PackError> {
     let Segment::Chunk { file, index } = segment else { return Ok(()) };
     let (Some(source), Some(seen)) = (files.get(file), surveyed.get(file)) else { return Ok(()) };

@@ -177,6 +177,7 @@ fn pack_file(fetched: &FetchedFile) -> PackFile {
         content: fetched.content.clone(),
         size: fetched.file.size,
         sha256: fetched.file.sha256,
+        surveyed: fetched.surveyed.clone(),
     }
 }
 
@@ -263,6 +264,7 @@ fn golden(
         content: keep(&png, cache, sha256)?,
         size,
         sha256,
+        surveyed: None,
     };
     let sampler = settings.sampler_name();
     let spec = SelfTestSpec {

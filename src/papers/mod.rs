@@ -75,7 +75,7 @@ fn add_file(
         return Ok(());
     }
     let (size, sha256) = (bytes.len() as u64, Sha256::of(bytes));
-    files.push(PackFile { path, component, content: keep(bytes)?, size, sha256 });
+    files.push(PackFile { path, component, content: keep(bytes)?, size, sha256, surveyed: None });
     Ok(())
 }
 

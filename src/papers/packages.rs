@@ -93,6 +93,7 @@ mod tests {
             content: Content::Disk(path),
             size: bytes.len() as u64,
             sha256: Sha256::of(bytes),
+            surveyed: None,
         }
     }
 

@@ -162,6 +162,7 @@ pub(crate) fn pack_kit(
         size: content.len() as u64,
         sha256: Sha256::of(&content),
         content: Content::Memory(content.leak()),
+        surveyed: None,
     });
     let input = PackInput {
         name: "kit",

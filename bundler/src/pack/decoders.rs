@@ -11,7 +11,14 @@ pub(crate) fn add<'a>(mut input: PackInput<'a>) -> PackInput<'a> {
         let Ok(path) = layout::decoder_path(name).parse() else { continue };
         if input.files.iter().all(|file| file.path != path) {
             let (size, sha256) = (text.len() as u64, Sha256::of(text));
-            input.files.push(PackFile { path, component: id.clone(), content: Content::Memory(text), size, sha256 });
+            input.files.push(PackFile {
+                path,
+                component: id.clone(),
+                content: Content::Memory(text),
+                size,
+                sha256,
+                surveyed: None,
+            });
         }
     }
     if input.components.iter().all(|component| component.id != id) {

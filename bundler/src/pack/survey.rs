@@ -4,13 +4,16 @@ use super::{PackError, PackFile, compression};
 use crate::ContentReader;
 use manifest::{BundleManifest, ChunkDigest, Codec, Event, FileEntry, Reporter, Sha256};
 use ordered::Pool;
+use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
 use std::io::{self, Read, Seek as _};
 use std::path::Path;
 use twox_hash::XxHash64;
 
 /// What the first reading found out about a file.
-pub(crate) struct SurveyedFile {
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SurveyedFile {
+    sha256: Sha256,
     /// Bytes that are cut by themselves.
     pub(crate) head: u64,
     pub(crate) chunks: Vec<ChunkDigest>,
@@ -24,6 +27,26 @@ pub(crate) struct SurveyedFile {
 }
 
 impl SurveyedFile {
+    /// What an earlier bundle says about a file that need not be carried again, and is not read.
+    #[must_use]
+    pub fn known(entry: &FileEntry) -> Self {
+        Self {
+            sha256: entry.sha256,
+            head: entry.head,
+            chunks: entry.chunks.clone(),
+            checksums: Vec::new(),
+            level: 0,
+            codec: entry.codec,
+            packed: 0,
+        }
+    }
+
+    /// The digest of its content.
+    #[must_use]
+    pub const fn sha256(&self) -> Sha256 {
+        self.sha256
+    }
+
     pub(crate) fn entry(&self, file: &PackFile) -> FileEntry {
         FileEntry {
             path: file.path.clone(),
@@ -60,9 +83,31 @@ pub(crate) fn checksum(bytes: &[u8]) -> u32 {
     XxHash64::oneshot(0, bytes) as u32
 }
 
-/// Reads all files, in order; `files` are sorted. With `planes`, weights may get a codec.
+/// Reads all files, in order; each must have the digest that it promises. With `planes`, weights may get a codec.
 pub(crate) fn survey(
     files: &[PackFile],
+    threads: usize,
+    planes: bool,
+    reporter: &dyn Reporter,
+) -> Result<Vec<SurveyedFile>, PackError> {
+    read_all(files, true, threads, planes, reporter)
+}
+
+/// Reads files whose digests nobody knows yet, in order; what `sha256` says of them is not looked at.
+///
+/// # Errors
+/// When one cannot be read, or is longer or shorter than it should be.
+pub fn survey_unknown(
+    files: &[PackFile],
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<Vec<SurveyedFile>, PackError> {
+    read_all(files, false, threads, false, reporter)
+}
+
+fn read_all(
+    files: &[PackFile],
+    promised: bool,
     threads: usize,
     planes: bool,
     reporter: &dyn Reporter,
@@ -107,7 +152,7 @@ pub(crate) fn survey(
                     checksums.push(checksum);
                 }
                 Done::End { head, whole } => {
-                    if whole != file.sha256 {
+                    if promised && whole != file.sha256 {
                         return Err(PackError::WrongDigest {
                             path: file.path.clone(),
                             expected: file.sha256,
@@ -121,6 +166,7 @@ pub(crate) fn survey(
                         smaller.map_or((level, remaining), |(_, remaining)| (compression::FAST, remaining));
                     sample.clear();
                     surveyed.push(SurveyedFile {
+                        sha256: whole,
                         head,
                         chunks: std::mem::take(&mut chunks),
                         checksums: std::mem::take(&mut checksums),

@@ -4,6 +4,7 @@ use super::PackError;
 use super::survey::SurveyedFile;
 use manifest::{BundleManifest, ByteSize, layout};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Largest volume for a file system that cannot hold files of 4 GiB.
 const SMALL: ByteSize = ByteSize((4 << 30) - (64 << 10));
@@ -72,7 +73,7 @@ pub(crate) fn check_space(folder: &Path, more: u64) -> Result<(), PackError> {
 }
 
 /// Bytes of all frames, estimated.
-pub(crate) fn packed_size(manifest: &BundleManifest, surveyed: &[SurveyedFile]) -> u64 {
+pub(crate) fn packed_size(manifest: &BundleManifest, surveyed: &[Arc<SurveyedFile>]) -> u64 {
     let files = manifest.files.iter().zip(surveyed).map(|(file, seen)| match file.size {
         0 => 0,
         size => (seen.packed as f64 * (file.carried_bytes() as f64 / size as f64)) as u64,

@@ -45,6 +45,7 @@ fn carry(folder: &Path, bundle: &Path) -> Result<(), Box<dyn Error>> {
             size: fs_err::metadata(&source)?.len(),
             sha256: sha256.split_whitespace().next().unwrap_or_default().parse::<Sha256>()?,
             content: Content::Disk(source),
+            surveyed: None,
         });
     }
     files.retain(|file| !file.path.as_str().ends_with(".sha256"));

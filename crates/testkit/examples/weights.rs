@@ -46,9 +46,8 @@ fn write_file(path: &Path, bytes: u64, seed: u64) -> std::io::Result<()> {
         end += 2 * tensor.shape.iter().product::<u64>();
         let comma = if start == 0 { "" } else { "," };
         let Tensor { name, shape, .. } = tensor;
-        header += &format!(
-            "{comma}\"{name}\":{{\"dtype\":\"F16\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}"
-        );
+        header +=
+            &format!("{comma}\"{name}\":{{\"dtype\":\"F16\",\"shape\":{shape:?},\"data_offsets\":[{start},{end}]}}");
     }
     header.push('}');
     // The format wants the weights aligned.

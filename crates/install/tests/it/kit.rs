@@ -29,6 +29,7 @@ pub(crate) fn input<'a>(sandbox: &Sandbox, name: &'a str, contents: &[(String, V
         content: Content::Disk(sandbox.write(&format!("source/{path}"), content)),
         size: content.len() as u64,
         sha256: Sha256::of(content),
+        surveyed: None,
     });
     PackInput {
         name,
