@@ -109,6 +109,7 @@ fn rebuild_sections(path: &Path, name: String, reporter: &dyn Reporter) -> Resul
         if !damage.is_none() {
             let mut target = Target::open(path)?;
             match section.rebuild(&mut file, &damage, &mut |at, bytes| target.write(at, bytes)) {
+                Ok(()) if damage.spares_recovery() => {}
                 Ok(()) => section.encode_again(&mut file, &mut |at, bytes| target.write(at, bytes))?,
                 Err(RebuildError::Io(error)) => return Err(error.into()),
                 Err(error) => volume.beyond_help = Some(error.to_string()),
@@ -145,7 +146,7 @@ fn rebuild_ends(bundle: &Bundle, volumes: &mut [RepairedVolume]) -> Result<(), R
             number: found.number,
             last: next_frame == frames,
             next_frame,
-            sha256: digest(&mut file, end)?,
+            sha256: stated_digest(&mut file, end, bundle.id(), found.number)?,
         };
         table.push(VolumeEnd::LENGTH as u64, 0);
         let mut tail = record.encode();
@@ -188,6 +189,18 @@ fn list_frames(file: &mut fs_err::File, end: u64, table: &mut SeekTable) -> Resu
         }
     }
     Ok((counted, scanner.offset() == end))
+}
+
+/// Digest of the first `length` bytes: the one that the volume's end behind them states, if that is whole, so that they
+/// need not be read for it. Whether it is right, the verification that follows tells.
+fn stated_digest(file: &mut fs_err::File, length: u64, bundle: Sha256, number: u32) -> Result<Sha256, RepairError> {
+    let mut record = Vec::new();
+    file.seek(SeekFrom::Start(length))?;
+    file.by_ref().take(VolumeEnd::LENGTH as u64).read_to_end(&mut record)?;
+    match record.get(8..).map(VolumeEnd::parse) {
+        Some(Ok(stated)) if stated.bundle == bundle && stated.number == number => Ok(stated.sha256),
+        _ => digest(file, length),
+    }
 }
 
 /// Digest of the first `length` bytes.

@@ -44,6 +44,7 @@
 mod code;
 mod encoder;
 mod geometry;
+mod lost;
 mod record;
 mod section;
 

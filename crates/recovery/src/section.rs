@@ -1,16 +1,14 @@
+use crate::code::GroupSum;
 use crate::geometry::ROW;
+use crate::lost::Lost;
 use crate::record::{HEAD, Record, TAG};
 use crate::{Geometry, SectionEncoder};
 use manifest::Sha256;
+use memchr::memmem;
 use reed_solomon_simd::engine::DefaultEngine;
-use reed_solomon_simd::rate::{HighRateDecoder, RateDecoder as _};
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom};
 use twox_hash::XxHash3_64;
-
-/// Bytes of every shard that are computed at once: with 65536 shards in the largest group 64 MiB, with the 4096 of
-/// 2 per cent as many with sixteen times the width.
-const WORK: usize = 64 << 20;
 
 /// A section of a volume and where its recovery data are.
 #[derive(Clone, Debug)]
@@ -59,6 +57,12 @@ impl Damage {
         self.shards.is_empty() && self.recovery.is_empty() && !self.around
     }
 
+    /// Nothing but shards of the section itself is damaged: the frame with the recovery data is whole.
+    #[must_use]
+    pub fn spares_recovery(&self) -> bool {
+        self.recovery.is_empty() && !self.around
+    }
+
     /// Damaged shards of the section itself.
     #[must_use]
     pub fn shards(&self) -> usize {
@@ -104,14 +108,7 @@ fn places(volume: &mut (impl Read + Seek)) -> io::Result<Vec<u64>> {
     volume.seek(SeekFrom::Start(0))?;
     loop {
         let read = volume.by_ref().take(1 << 20).read_to_end(&mut buffer)?;
-        let mut from = 0;
-        while let Some(hit) = buffer.get(from..).and_then(|rest| rest.iter().position(|byte| *byte == TAG[0])) {
-            let at = from + hit;
-            if buffer.get(at..).is_some_and(|rest| rest.starts_with(&TAG)) {
-                places.push(start + at as u64);
-            }
-            from = at + 1;
-        }
+        places.extend(memmem::find_iter(&buffer, &TAG).map(|at| start + at as u64));
         if read == 0 {
             return Ok(places);
         }
@@ -290,28 +287,27 @@ impl Section {
             let bytes = |count: usize| count as u64 * u64::from(size);
             return Err(RebuildError::TooMuch { lost: bytes(lost.len()), intact: bytes(intact.len()) });
         };
-        let count = self.record.geometry.rows_of_group(self.record.length, group as u32) as usize * ROW;
-        let width = (WORK / (count + ROW).next_power_of_two() / 64 * 64).clamp(64, size as usize);
-        let mut rebuilt: Vec<Vec<u8>> = vec![Vec::with_capacity(size as usize); lost.len()];
-        let mut buffer = Vec::new();
-        for offset in (0..size as usize).step_by(width) {
-            buffer.resize(width.min(size as usize - offset), 0);
-            let broken = |_| RebuildError::Contradiction;
-            let mut decoder =
-                HighRateDecoder::new(count, ROW, buffer.len(), DefaultEngine::new(), None).map_err(broken)?;
-            for index in (0..count).filter(|index| lost.binary_search(index).is_err()) {
-                self.load(volume, self.shard_of(group, index), offset, &mut buffer)?;
-                decoder.add_original_shard(index, &buffer).map_err(broken)?;
+        let helpers: Vec<usize> = helpers.iter().map(|index| index - group * ROW).collect();
+        let engine = DefaultEngine::new();
+        let equations = Lost::new(&engine, lost, &helpers).ok_or(RebuildError::Contradiction)?;
+        let mut sum = GroupSum::new(size as usize);
+        let (mut scratch, mut row) = (Vec::new(), vec![0; ROW * size as usize]);
+        for number in 0..self.record.geometry.rows_of_group(self.record.length, group as u32) {
+            for (index, shard) in (number as usize * ROW..).zip(row.chunks_exact_mut(size as usize)) {
+                if equations.contains(index) {
+                    shard.fill(0);
+                } else {
+                    self.load(volume, self.shard_of(group, index), 0, shard)?;
+                }
             }
-            for index in helpers {
-                self.load_recovery(volume, *index, offset, &mut buffer)?;
-                decoder.add_recovery_shard(index - group * ROW, &buffer).map_err(broken)?;
-            }
-            let result = decoder.decode().map_err(broken)?;
-            for (index, whole) in lost.iter().zip(&mut rebuilt) {
-                whole.extend(result.restored_original(*index).ok_or(RebuildError::Contradiction)?);
-            }
+            sum.add(&engine, &mut scratch, number, &row);
         }
+        sum.finish(&engine);
+        let mut recovery = vec![0; helpers.len() * size as usize];
+        for (helper, shard) in helpers.iter().zip(recovery.chunks_exact_mut(size as usize)) {
+            self.load_recovery(volume, group * ROW + helper, 0, shard)?;
+        }
+        let rebuilt = equations.solve(&engine, &sum, recovery);
         for (index, whole) in lost.iter().zip(&rebuilt) {
             let shard = self.shard_of(group, *index);
             if self.record.shards.get(shard) != Some(&XxHash3_64::oneshot(whole)) {
