@@ -196,7 +196,7 @@ fn list_frames(file: &mut fs_err::File, end: u64, table: &mut SeekTable) -> Resu
 fn stated_digest(file: &mut fs_err::File, length: u64, bundle: Sha256, number: u32) -> Result<Sha256, RepairError> {
     let mut record = Vec::new();
     file.seek(SeekFrom::Start(length))?;
-    file.by_ref().take(VolumeEnd::LENGTH as u64).read_to_end(&mut record)?;
+    (&mut *file).take(VolumeEnd::LENGTH as u64).read_to_end(&mut record)?;
     match record.get(8..).map(VolumeEnd::parse) {
         Some(Ok(stated)) if stated.bundle == bundle && stated.number == number => Ok(stated.sha256),
         _ => digest(file, length),
