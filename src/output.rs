@@ -15,10 +15,14 @@ use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 /// More than a path ever has.
 const MAX_PATH: u64 = 4096;
+
+/// A picture that takes long says at which step it is this often.
+const STEP_PAUSE: Duration = Duration::from_secs(5);
 
 /// Where a run prints to.
 pub(crate) struct Output {
@@ -29,6 +33,7 @@ pub(crate) struct Output {
     tasks: Tasks,
     stop: Stop,
     stop_said: AtomicBool,
+    step_told: Mutex<Instant>,
 }
 
 impl Output {
@@ -44,6 +49,7 @@ impl Output {
             bars,
             stop: Stop::listen(),
             stop_said: AtomicBool::new(false),
+            step_told: Mutex::new(Instant::now()),
         }
     }
 
@@ -114,7 +120,13 @@ impl Output {
     }
 
     /// What the engine asks after every step of a picture.
-    pub(crate) fn draw_on(&self) -> ControlFlow<()> {
+    pub(crate) fn draw_on(&self, step: &engine::Step<'_>) -> ControlFlow<()> {
+        let mut told = self.step_told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.elapsed() >= STEP_PAUSE {
+            *told = Instant::now();
+            self.say(format!("      step {} of {} of the picture", step.step, step.steps));
+        }
+        drop(told);
         if self.stopping() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 

@@ -250,7 +250,7 @@ fn golden(
     }
     settings.check()?;
     output.say(format!("drawing \"{}\" with {}: what the self-test must match", settings.prompt, component.id));
-    let picture = model.generate(&settings, &mut |_| output.draw_on())?;
+    let picture = model.generate(&settings, &mut |step| output.draw_on(step))?;
     let used =
         UsedFiles { model: UsedFile::new(component.id.as_str(), file.file.sha256.short()), ..UsedFiles::default() };
     let text = Recipe::new(settings.clone(), used).infotext().to_string();
