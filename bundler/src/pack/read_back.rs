@@ -140,8 +140,8 @@ fn digest(mut file: fs_err::File, done: &AtomicU64) -> io::Result<Sha256> {
 mod system {
     use super::ReadBack;
     use rustix::fs::{Advice, OFlags};
-    use std::fs::File;
     use std::io;
+    use std::os::fd::AsFd;
     use std::os::unix::fs::OpenOptionsExt as _;
     use std::path::Path;
 
@@ -161,14 +161,14 @@ mod system {
     }
 
     /// Has the system forget what it holds of a file that is on the disk.
-    pub(super) fn forget(file: &File) -> ReadBack {
+    pub(super) fn forget(file: &impl AsFd) -> ReadBack {
         if in_memory(file) || rustix::fs::fadvise(file, 0, None, Advice::DontNeed).is_err() {
             return ReadBack::Memory;
         }
         ReadBack::CacheDropped
     }
 
-    fn in_memory(file: &File) -> bool {
+    fn in_memory(file: &impl AsFd) -> bool {
         rustix::fs::fstatfs(file).is_ok_and(|disk| IN_MEMORY.contains(&(disk.f_type as u64 & 0xffff_ffff)))
     }
 }
@@ -176,7 +176,6 @@ mod system {
 #[cfg(not(target_os = "linux"))]
 mod system {
     use super::ReadBack;
-    use std::fs::File;
     use std::io;
     use std::path::Path;
 
@@ -186,7 +185,7 @@ mod system {
     }
 
     /// Not here.
-    pub(super) fn forget(_: &File) -> ReadBack {
+    pub(super) fn forget<File>(_: &File) -> ReadBack {
         ReadBack::Memory
     }
 }
