@@ -238,6 +238,9 @@ pub(crate) struct BundleArgs {
     /// to be decoded after extraction, with a small program that is in the bundle
     #[arg(long, value_name = "CODEC", value_enum, default_value_t = CodecArg::Plain)]
     pub(crate) codec: CodecArg,
+    /// Extra files to make, of which each can replace a whole lost volume
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) recovery_volumes: u32,
     /// Replace a bundle that is already in --out
     #[arg(long)]
     pub(crate) replace: bool,
@@ -287,6 +290,9 @@ pub(crate) struct InstallArgs {
     /// Go back to the installation before this one
     #[arg(long, conflicts_with = "bundle")]
     pub(crate) roll_back: bool,
+    /// Of a damaged bundle, install the files that are whole and leave out the others (exit status 1 if there are any)
+    #[arg(long, conflicts_with = "roll_back")]
+    pub(crate) salvage: bool,
 }
 
 #[derive(Args, Debug)]
@@ -442,6 +448,9 @@ pub(crate) struct RepairArgs {
     /// The bundle folder, or one of its volumes
     #[arg(value_name = "BUNDLE")]
     pub(crate) bundle: PathBuf,
+    /// Look for recovery volumes and volumes of the bundle in this folder, too (may be repeated)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) with: Vec<PathBuf>,
 }
 
 /// Who vouches for a bundle.

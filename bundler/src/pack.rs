@@ -6,6 +6,7 @@ mod error;
 mod folder;
 mod journal;
 mod read_back;
+mod recovery_volumes;
 mod start_here;
 mod sticks;
 mod survey;
@@ -94,6 +95,8 @@ pub struct PackOptions {
     pub threads: usize,
     /// How much recovery data the archive gets, in per cent of its size; 0 for none.
     pub recovery: f64,
+    /// How many recovery volumes are made: so many volumes can be lost altogether. All must lie in one folder, `out`.
+    pub recovery_volumes: u32,
     /// Replace a bundle that lies in `out`, or on a further stick, already.
     pub replace: bool,
     /// Read every file from the medium again when it is written.
@@ -116,6 +119,7 @@ impl Default for PackOptions {
             volume_size: None,
             threads: 0,
             recovery: Self::RECOVERY,
+            recovery_volumes: 0,
             replace: false,
             read_back: true,
             planes: false,
@@ -134,6 +138,8 @@ pub struct PackReport {
     pub read_back: ReadBack,
     /// Names and sizes of the volumes, in order.
     pub volumes: Vec<(String, u64)>,
+    /// Names and sizes of the recovery volumes, in order.
+    pub recovery_volumes: Vec<(String, u64)>,
     /// The manifest.
     pub manifest: BundleManifest,
     /// The bundle's identity.
@@ -159,6 +165,9 @@ pub struct PackReport {
 pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporter) -> Result<PackReport, PackError> {
     let start = Instant::now();
     let threads = if options.threads == 0 { ordered::default_threads() } else { options.threads };
+    if options.recovery_volumes > 0 && !options.next.is_empty() {
+        return Err(PackError::RecoveryOnSticks);
+    }
     BundleFolder::check(&options.out, options.replace)?;
     let input = &if options.planes { decoders::add(input.clone()) } else { input.clone() };
     let mut files = input.files.clone();
@@ -190,6 +199,7 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
         sticks: written.sticks,
         read_back: written.read_back,
         volumes: written.volumes,
+        recovery_volumes: written.recovery_volumes,
         bytes: manifest.size(),
         manifest,
         bundle_id,
@@ -208,6 +218,7 @@ fn journal(
         bundle: manifest.id(),
         volume_size: options.volume_size.map(|size| size.0),
         recovery: options.recovery,
+        recovery_volumes: options.recovery_volumes,
     };
     let text = manifest.to_json();
     if let Some(found) = Journal::read(&options.out) {

@@ -19,6 +19,8 @@ pub const SKIPPABLE: RangeInclusive<u32> = 0x184D_2A50..=0x184D_2A5F;
 pub const VOLUME: u32 = 0x184D_2A50;
 /// Recovery data; the `recovery` crate makes and reads them.
 pub const PARITY: u32 = 0x184D_2A51;
+/// What a recovery volume consists of; the `recovery` crate makes and reads them.
+pub const RECOVERY: u32 = 0x184D_2A52;
 /// The seek table of zstd's seekable format.
 pub const SEEK_TABLE: u32 = 0x184D_2A5E;
 

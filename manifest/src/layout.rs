@@ -5,6 +5,7 @@
 //! ├── START-HERE.txt                       ├── fieldforge
 //! ├── fieldforge                           ├── CURRENT               ← name of the generation in use
 //! ├── NAME.tar.zst  or .001 .002 …         ├── generations/0001/
+//! ├── NAME.recovery.001 …  if wanted       │   │
 //! ├── sbom.cdx.json                        │   ├── MANIFEST.json
 //! └── SHA256SUMS                           │   ├── receipt.json
 //!     archive members:                     │   ├── sbom.cdx.json
@@ -29,6 +30,8 @@ pub const SHA256SUMS: &str = "SHA256SUMS";
 pub const SBOM: &str = "sbom.cdx.json";
 /// The end of an archive's name.
 pub const ARCHIVE_SUFFIX: &str = ".tar.zst";
+/// The end of a recovery volume's name, before its number.
+pub const RECOVERY_SUFFIX: &str = ".recovery";
 /// The program, as it is called in a bundle folder and in a home.
 pub const PROGRAM: &str = if cfg!(windows) { "fieldforge.exe" } else { "fieldforge" };
 /// Lies in a bundle folder as long as it is being written. It tells a person so, too.
@@ -91,6 +94,22 @@ pub fn archive_name(bundle: &str) -> String {
 #[must_use]
 pub fn volume_name(bundle: &str, number: u32) -> String {
     format!("{bundle}{ARCHIVE_SUFFIX}.{number:03}")
+}
+
+/// The name of recovery volume `number` (from 1). It does not look like a volume, so that `cat NAME.tar.zst*` finds only
+/// these.
+#[must_use]
+pub fn recovery_name(bundle: &str, number: u32) -> String {
+    format!("{bundle}{RECOVERY_SUFFIX}.{number:03}")
+}
+
+/// Reads a name made by [`recovery_name`]: the bundle's name and the recovery volume's number.
+#[must_use]
+pub fn parse_recovery_name(file: &str) -> Option<(&str, u32)> {
+    let (rest, digits) = file.rsplit_once('.')?;
+    let bundle = rest.strip_suffix(RECOVERY_SUFFIX).filter(|bundle| !bundle.is_empty())?;
+    let number = digits.parse().ok().filter(|number| *number > 0)?;
+    (recovery_name(bundle, number) == file).then_some((bundle, number))
 }
 
 /// The name of the program for `target` ("x86_64-linux") in a bundle folder. The most common machine gets the plain one.
@@ -195,6 +214,16 @@ mod tests {
         assert_eq!(parse_volume_name(&volume_name("kit", 1234)), Some(("kit", Some(1234))));
         for name in ["kit.tar", ".tar.zst", "kit.tar.zst.0x1", "kit.tar.zst.000", "kit.tar.zst.1", "SHA256SUMS"] {
             assert_eq!(parse_volume_name(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn names_of_recovery_volumes_read_back_and_are_not_volumes() {
+        let name = recovery_name("kit", 12);
+        assert_eq!(parse_recovery_name(&name), Some(("kit", 12)));
+        assert!(parse_volume_name(&name).is_none() && !name.starts_with(&archive_name("kit")));
+        for name in ["kit.recovery", "kit.recovery.1", "kit.recovery.000", ".recovery.001", "kit.tar.zst.001"] {
+            assert_eq!(parse_recovery_name(name), None, "{name}");
         }
     }
 

@@ -26,6 +26,7 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
         next: args.next.iter().map(|folder| home::absolute(folder)).collect::<Outcome<_>>()?,
         volume_size: args.volume_size,
         recovery: args.recovery,
+        recovery_volumes: args.recovery_volumes,
         replace: args.replace,
         read_back: !args.no_read_back,
         planes: args.codec == CodecArg::Planes,
@@ -45,10 +46,10 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
         output.say(format!("      {}", report.read_back));
         Ok(report)
     })?;
-    let size = report.volumes.iter().map(|(_, size)| size).sum();
+    let size = report.volumes.iter().chain(&report.recovery_volumes).map(|(_, size)| size).sum();
     output.result(
         &serde_json::json!({
-            "folder": report.folder, "sticks": report.sticks, "read_back": report.read_back, "volumes": report.volumes, "bundle_id": report.bundle_id, "bytes": report.bytes,
+            "folder": report.folder, "sticks": report.sticks, "read_back": report.read_back, "volumes": report.volumes, "recovery_volumes": report.recovery_volumes, "bundle_id": report.bundle_id, "bytes": report.bytes,
             "seconds": report.seconds,
         }),
         carry(&report, size),
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
 
 /// What to do with what was made.
 fn carry(report: &PackReport, size: u64) -> String {
-    let what = format!("{} in {} file(s)", ByteSize(size), report.volumes.len());
+    let what = format!("{} in {} file(s)", ByteSize(size), report.volumes.len() + report.recovery_volumes.len());
     let [stick] = report.sticks.as_slice() else {
         let sticks = report.sticks.iter().map(|stick| {
             let volumes: Vec<_> = stick.volumes.iter().map(|name| format!("`{name}`")).collect();

@@ -110,6 +110,7 @@ fn installation(home: &Path) -> Check {
                     !fs_err::metadata(file.path.below(&generation.folder)).is_ok_and(|found| found.len() == file.size)
                 })
                 .map(|file| file.path.to_string())
+                .chain(generation.receipt.missing.iter().map(ToString::to_string))
                 .collect();
             let name = &generation.manifest.name;
             match missing.first() {

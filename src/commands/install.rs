@@ -25,7 +25,10 @@ pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
     if folders.is_empty() {
         folders.push(bundle_folder(None)?);
     }
-    let receipt = install(&folders, &home, trust(&args.trust)?, output)?;
+    let receipt = install(&folders, &home, trust(&args.trust)?, args.salvage, output)?;
+    if !receipt.missing.is_empty() {
+        return incomplete(&receipt, &home, output);
+    }
     output.result(
         &receipt,
         format!(
@@ -35,6 +38,25 @@ pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
         ),
     );
     Ok(())
+}
+
+/// Names what is missing after the rest of a damaged bundle was installed.
+fn incomplete(receipt: &Receipt, home: &Path, output: &Output) -> Outcome {
+    let list = |names: Vec<String>| names.concat();
+    let text = format!(
+        "installed in `{}`, but not all of it. Damaged or missing in the bundle, and left out:\n{}These cannot be used:\n{}",
+        home.display(),
+        list(receipt.missing.iter().map(|path| format!("    {path}\n")).collect()),
+        list(receipt.unusable.iter().map(|id| format!("    {id}\n")).collect()),
+    );
+    output.result(receipt, text.trim_end());
+    let all = receipt.files + receipt.missing.len();
+    Err(Failure::new(format!("the installation is incomplete: {} of {all} files are missing", receipt.missing.len()))
+        .with_hint(format!(
+            "install the same bundle again from a whole copy; or run `fieldforge inventory --home '{}'`, carry its file \
+             back and have a small bundle made for it (`fieldforge bundle --have`), then install that",
+            home.display()
+        )))
 }
 
 /// The bundle that was named, or the one that the program lies in.
@@ -87,12 +109,19 @@ pub(crate) fn open(folders: &[PathBuf], home: &Path, output: &Output) -> Outcome
 }
 
 /// Installs the bundle in these folders, with the program beside it.
-pub(crate) fn install(folders: &[PathBuf], home: &Path, trust: Trust, output: &Output) -> Outcome<Receipt> {
+pub(crate) fn install(
+    folders: &[PathBuf],
+    home: &Path,
+    trust: Trust,
+    salvage: bool,
+    output: &Output,
+) -> Outcome<Receipt> {
     let bundle = open(folders, home, output)?;
     let options = InstallOptions {
         program: Some(program_for(&bundle, &bundle.folder())?),
         home: home.to_path_buf(),
         trust,
+        salvage,
         ..InstallOptions::default()
     };
     let plan = InstallPlan::new(&bundle, &options)?;

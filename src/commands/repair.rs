@@ -4,13 +4,19 @@ use crate::cli::RepairArgs;
 use crate::failure::{Failure, Outcome};
 use crate::home;
 use crate::output::Output;
+use ::install::RepairReport;
 use manifest::ByteSize;
 
 pub(crate) fn run(args: &RepairArgs, output: &Output) -> Outcome {
     let folder = home::absolute(&args.bundle)?;
-    let report = ::install::repair(&folder, ordered::default_threads(), output)?;
+    let further = args.with.iter().map(|folder| home::absolute(folder)).collect::<Outcome<Vec<_>>>()?;
+    let report = ::install::repair_with(&folder, &further, ordered::default_threads(), output)?;
     let rebuilt = report.volumes.iter().map(|volume| volume.rebuilt).sum();
     let name = args.bundle.display();
+    for finding in &report.unused {
+        output.warn(format!("not used: {finding}"));
+    }
+    say_what_was_done(&report, output);
     if report.now.is_good() {
         let text = match rebuilt {
             0 => format!("`{name}` is whole, nothing had to be repaired"),
@@ -19,18 +25,39 @@ pub(crate) fn run(args: &RepairArgs, output: &Output) -> Outcome {
         output.result(&report, text);
         return Ok(());
     }
-    for volume in &report.volumes {
-        if let Some(reason) = &volume.beyond_help {
-            output.warn(format!("`{}`: {reason}", volume.name));
-        }
-    }
     for finding in &report.now.findings {
         output.problem(finding);
     }
+    if report.beyond_help.is_empty() {
+        return Err(Failure::new(format!(
+            "`{name}` is still damaged, but every file in it can be installed: {} finding(s); {} repaired",
+            report.now.findings.len(),
+            ByteSize(rebuilt)
+        ))
+        .with_hint(
+            "copy what is named above again from where the bundle was made; or install it as it is, with `--salvage`",
+        ));
+    }
+    let files: String = report.beyond_help.iter().map(|path| format!("\n    {path}")).collect();
     Err(Failure::new(format!(
-        "`{name}` is still damaged: {} finding(s); {} repaired",
+        "`{name}` is still damaged: {} finding(s); {} repaired. These files are beyond help:{files}",
         report.now.findings.len(),
         ByteSize(rebuilt)
     ))
-    .with_hint("copy what is named above again from where the bundle was made, then run `fieldforge repair` once more"))
+    .with_hint(
+        "copy the volumes that are named above again from where the bundle was made, or find a recovery volume and name its \
+         folder with `--with`; then run `fieldforge repair` once more. To install everything else now: `fieldforge install \
+         --salvage`",
+    ))
+}
+
+fn say_what_was_done(report: &RepairReport, output: &Output) {
+    for volume in &report.volumes {
+        match (&volume.beyond_help, volume.recreated, volume.rebuilt) {
+            (Some(reason), ..) => output.warn(format!("`{}`: {reason}", volume.name)),
+            (None, true, bytes) => output.say(format!("`{}`: made again, {}", volume.name, ByteSize(bytes))),
+            (None, false, 0) => {}
+            (None, false, bytes) => output.say(format!("`{}`: {} repaired", volume.name, ByteSize(bytes))),
+        }
+    }
 }

@@ -78,7 +78,7 @@ fn install_and_prove(args: &StartArgs, folder: &Path, home: &Path, steps: u32, o
             output.say("this bundle is already installed there; nothing to do");
             return Ok(());
         }
-        install::install(&[bundle.folder()], home, install::trust(&args.trust)?, output).map(|_| ())
+        install::install(&[bundle.folder()], home, install::trust(&args.trust)?, false, output).map(|_| ())
     })?;
     output.step(2, steps, "Draw a picture with the network shut off by the kernel", || {
         let report = selftest::in_home(home, args.page.allow_unsealed, output)?;

@@ -3,6 +3,7 @@
 use super::PackFile;
 use crate::{Content, SigningKeyError};
 use manifest::{BundlePath, ByteSize, ManifestError, Sha256, Stopped};
+use recovery::RecoverySetError;
 use std::io;
 use std::path::PathBuf;
 
@@ -137,6 +138,14 @@ pub enum PackError {
     /// The disk cannot be written to.
     #[error("the target cannot be written to: {0}")]
     ReadOnly(io::Error),
+    /// Recovery volumes on several sticks.
+    #[error(
+        "recovery volumes are computed from all volumes, so that these must lie in one folder, not on several sticks"
+    )]
+    RecoveryOnSticks,
+    /// There can be no such recovery volumes.
+    #[error("recovery volumes cannot be made: {0}")]
+    RecoveryVolumes(RecoverySetError),
     /// The manifest could not be signed.
     #[error("the bundle could not be signed: {0}")]
     Sign(SigningKeyError),
@@ -200,6 +209,14 @@ impl PackError {
             }
             Self::ReadOnly(_) => {
                 "check the stick's write protection and your rights, or choose another folder with `--out`".to_owned()
+            }
+            Self::RecoveryOnSticks => {
+                "write the bundle into one folder on a disk, with `--volume-size` as large as a stick, and copy the files onto \
+                 the sticks; or leave out `--recovery-volumes`"
+                    .to_owned()
+            }
+            Self::RecoveryVolumes(_) => {
+                "ask for fewer with `--recovery-volumes`, or choose larger volumes with `--volume-size`".to_owned()
             }
             Self::Compress(_) | Self::Sign(_) => return None,
             Self::Stopped(_) => "run the same command again to go on".to_owned(),

@@ -152,6 +152,7 @@ fn is_ours(name: &str) -> bool {
     [layout::START_HERE, layout::SBOM, layout::SHA256SUMS, layout::PACKING].contains(&name)
         || program
         || layout::parse_volume_name(name).is_some()
+        || layout::parse_recovery_name(name).is_some()
 }
 
 /// An archive that begins as ours do, or that the `SHA256SUMS` beside it lists (a damaged one of ours).

@@ -17,6 +17,8 @@ pub(crate) struct Settings {
     pub(crate) volume_size: Option<u64>,
     /// Per cent.
     pub(crate) recovery: f64,
+    /// How many recovery volumes.
+    pub(crate) recovery_volumes: u32,
 }
 
 /// The volumes that are complete and on the disk, on this stick and on those before it.

@@ -11,6 +11,8 @@ pub(crate) struct StickNote<'a> {
     pub(crate) last: bool,
     /// The names of the volumes on it.
     pub(crate) volumes: &'a [String],
+    /// Recovery volumes lie beside them.
+    pub(crate) recovery: bool,
 }
 
 /// The text. It depends on nothing but the bundle, so that it is the same each time.
@@ -70,7 +72,7 @@ pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
         IF SOMETHING IS WRONG\n---------------------\n\n\
         You cannot break anything by trying. If a check fails, the copy was damaged on its way,\n\
         which happens to sticks. Most damage can be put right here:      ./{} repair .\n\
-        If it cannot, copy the folder again, or ask whoever made it for a new one.\n\
+        {lost}If it cannot, copy the folder again, or ask whoever made it for a new one.\n\
         The program is free software and comes without any warranty; each model keeps the\n\
         licence named above.\n\n\
         Made by {}. Bundle {}.\n",
@@ -80,6 +82,15 @@ pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
         manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),
         manifest.made_by,
         manifest.id(),
+        lost = if stick.recovery {
+            format!(
+                "Even a part of the archive that is lost altogether comes back, from the files\n`{}{}.*`.\n",
+                name,
+                layout::RECOVERY_SUFFIX
+            )
+        } else {
+            String::new()
+        },
         join = if several {
             format!("First copy the files `{archive}.*` of all sticks into one folder.\n")
         } else {

@@ -2,10 +2,12 @@
 
 use super::folder::{BundleFolder, sync};
 use super::journal::{FinishedVolume, Journal};
+use super::recovery_volumes::{self, CompleteVolume};
 use super::start_here::{self, StickNote};
 use super::target_disk::{check_space, default_volume_size, free_space};
 use super::{PackError, PackOptions, ReadBack, Reading};
 use manifest::{BundleManifest, ByteSize, Event, Reporter, StickRequest, layout};
+use recovery::RecoverySet;
 use serde::Serialize;
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -57,12 +59,14 @@ pub(crate) struct Sticks<'a> {
     room: u64,
     reading: Option<(String, Reading)>,
     read_back: ReadBack,
+    recovery_volumes: Vec<(String, u64)>,
 }
 
 /// What was written.
 pub(crate) struct Written {
     pub(crate) sticks: Vec<Stick>,
     pub(crate) volumes: Vec<(String, u64)>,
+    pub(crate) recovery_volumes: Vec<(String, u64)>,
     pub(crate) read_back: ReadBack,
 }
 
@@ -80,10 +84,12 @@ impl<'a> Sticks<'a> {
             room: u64::MAX,
             reading: None,
             read_back: ReadBack::Medium,
+            recovery_volumes: Vec::new(),
         };
         if sticks.journal.is_new() {
             if !sticks.can_go_on() {
-                check_space(&out, sticks.to_come().saturating_sub(BundleFolder::removable(&out)))?;
+                let needed = sticks.to_come() + sticks.recovery_bytes();
+                check_space(&out, needed.saturating_sub(BundleFolder::removable(&out)))?;
             }
             sticks.enter(&out)?;
         } else {
@@ -121,9 +127,9 @@ impl<'a> Sticks<'a> {
         self.journal.here().next().is_none()
     }
 
-    /// Is there, or can be asked for, another stick?
+    /// Is there, or can be asked for, another stick? Recovery volumes need all volumes in one place.
     pub(crate) fn can_go_on(&self) -> bool {
-        !self.next.is_empty() || self.packing.reporter.can_ask()
+        self.packing.options.recovery_volumes == 0 && (!self.next.is_empty() || self.packing.reporter.can_ask())
     }
 
     /// The stick was full after `written` bytes of the open volume. If it is the first one there, it is made again,
@@ -159,7 +165,8 @@ impl<'a> Sticks<'a> {
         self.finish_stick(true)?;
         let volumes = (1..).zip(&self.journal.volumes);
         let volumes = volumes.map(|(number, volume)| (self.final_name(number, true), volume.size)).collect();
-        Ok(Written { sticks: self.finished, volumes, read_back: self.read_back })
+        let (sticks, recovery_volumes) = (self.finished, self.recovery_volumes);
+        Ok(Written { sticks, volumes, recovery_volumes, read_back: self.read_back })
     }
 
     /// What a volume is called in the end: the only one of a bundle like an archive.
@@ -226,12 +233,16 @@ impl<'a> Sticks<'a> {
     fn finish_stick(&mut self, last: bool) -> Result<(), PackError> {
         self.finish_reading()?;
         let Some(mut folder) = self.folder.take() else { return Ok(()) };
+        if last {
+            self.write_recovery_volumes(&mut folder)?;
+        }
         let name = layout::volume_name(&self.packing.manifest.name, 1);
         if let Some(file) = folder.file_mut(&name) {
             file.name = self.final_name(1, last);
         }
         let here: Vec<String> = self.journal.here().map(|(number, _)| self.final_name(number, last)).collect();
-        let note = StickNote { number: self.journal.stick, last, volumes: &here };
+        let recovery = !self.recovery_volumes.is_empty();
+        let note = StickNote { number: self.journal.stick, last, volumes: &here, recovery };
         folder.write(layout::START_HERE, start_here::text(self.packing.manifest, &note).as_bytes())?;
         if let Some(sbom) = &self.packing.sbom {
             folder.write(layout::SBOM, sbom)?;
@@ -245,6 +256,32 @@ impl<'a> Sticks<'a> {
         }
         self.finished.push(Stick { folder: path, volumes: here });
         Ok(())
+    }
+
+    /// Makes the recovery volumes, if there shall be any, when all volumes are complete.
+    fn write_recovery_volumes(&mut self, folder: &mut BundleFolder) -> Result<(), PackError> {
+        let count = self.packing.options.recovery_volumes;
+        if count == 0 {
+            return Ok(());
+        }
+        let name = &self.packing.manifest.name;
+        let mut volumes = Vec::new();
+        for (number, volume) in (1..).zip(&self.journal.volumes) {
+            let file = folder.file_mut(&layout::volume_name(name, number)).ok_or(PackError::RecoveryOnSticks)?;
+            volumes.push(CompleteVolume { path: file.path.clone(), size: volume.size, sha256: volume.sha256 });
+        }
+        let (bundle, reporter) = (self.packing.manifest.id(), self.packing.reporter);
+        self.recovery_volumes = recovery_volumes::write(folder, name, bundle, &volumes, count, reporter)?;
+        Ok(())
+    }
+
+    /// Bytes of the recovery volumes, about.
+    fn recovery_bytes(&self) -> u64 {
+        let out = &self.packing.options.out;
+        let asked = self.packing.options.volume_size.map_or(u64::MAX, |size| size.0);
+        let longest = self.packing.expected.min(asked);
+        let longest = default_volume_size(out, longest).map_or(longest, |size| size.0.min(longest));
+        longest.saturating_mul(u64::from(self.packing.options.recovery_volumes))
     }
 
     /// Gets the next stick: one that was named, or one that somebody puts in.
@@ -371,5 +408,11 @@ impl<'a> Sticks<'a> {
         let longest = self.to_come().min(asked).min(self.room);
         let possible = default_volume_size(folder, longest).map_or(u64::MAX, |size| size.0);
         self.limit = asked.min(possible);
+        let recovery = self.packing.options.recovery_volumes;
+        if recovery > 0 && self.limit < u64::MAX {
+            // A recovery volume is a little longer than what it replaces, and must fit, too.
+            let volumes = self.packing.expected / self.limit.max(1) * 9 / 8 + 2;
+            self.limit = RecoverySet::largest_volume(self.limit, volumes, recovery);
+        }
     }
 }

@@ -15,7 +15,7 @@ pub struct Generation {
     pub number: u32,
     /// Its folder; files of the manifest lie below.
     pub folder: PathBuf,
-    /// What it holds.
+    /// What it holds: the bundle's manifest without [`Receipt::missing`] files.
     pub manifest: BundleManifest,
     /// How it came there.
     pub receipt: Receipt,
@@ -144,7 +144,8 @@ pub(crate) fn load(home: &Path, number: u32) -> Result<Generation, InstallError>
     let manifest = BundleManifest::parse(&name, &text).map_err(|error| bad(file, error.to_string()))?;
     let file = folder.join(layout::RECEIPT);
     let text = fs_err::read(&file).map_err(|error| bad(file.clone(), error.to_string()))?;
-    let receipt = serde_json::from_slice(&text).map_err(|error| bad(file, error.to_string()))?;
+    let receipt: Receipt = serde_json::from_slice(&text).map_err(|error| bad(file, error.to_string()))?;
+    let manifest = without(manifest, &receipt);
     Ok(Generation { number, folder, manifest, receipt })
 }
 
@@ -159,6 +160,15 @@ pub(crate) fn begun(home: &Path, bundle: Sha256) -> Option<(BundleManifest, Opti
             Err(_) => Some((manifest, None)),
         }
     })
+}
+
+/// What is left of a manifest when a bundle was damaged and the rest of it was installed.
+fn without(mut manifest: BundleManifest, receipt: &Receipt) -> BundleManifest {
+    let gone = |path: &BundlePath| receipt.missing.contains(path);
+    manifest.files.retain(|file| !gone(&file.path));
+    manifest.default_model.take_if(|model| receipt.unusable.contains(model));
+    manifest.self_test.take_if(|test| gone(&test.model) || gone(&test.picture));
+    manifest
 }
 
 /// The folder of generation `number`.

@@ -218,6 +218,8 @@ fn receipt(plan: &ImportPlan, staged: &Staged, current: Option<&Generation>, rep
         seconds: report.seconds,
         warnings: Vec::new(),
         imported: before.chain(now).collect(),
+        missing: current.map_or_else(Vec::new, |current| current.receipt.missing.clone()),
+        unusable: current.map_or_else(Vec::new, |current| current.receipt.unusable.clone()),
     }
 }
 

@@ -26,6 +26,8 @@ pub struct InstallOptions {
     pub trust: Trust,
     /// Try even though room, rights or limits seem to forbid it.
     pub skip_preflight: bool,
+    /// Install what is whole of a damaged bundle and leave the rest out.
+    pub salvage: bool,
 }
 
 /// Installs a bundle as a new generation and takes it in use.
@@ -35,6 +37,9 @@ pub struct InstallOptions {
 /// rename, the generation in use stays in use. An interrupted installation, even by `kill -9` or a power cut, is
 /// continued by running it again; what it finds, it compares with the manifest before it trusts it, so no journal of
 /// progress is needed.
+///
+/// With [`InstallOptions::salvage`], files that are damaged or missing in the bundle are left out;
+/// [`Receipt::missing`] names them.
 ///
 /// # Errors
 /// When the home cannot hold the bundle (nothing is written then), the bundle is damaged, or the operating system
@@ -55,13 +60,16 @@ pub fn install<State>(
     plan.warnings.iter().for_each(|text| reporter.event(&Event::Warning { text }));
     let mut staging = Staging::open(&plan, reporter)?;
     let outcome = fill(bundle, options, reporter, &plan, &staging.folder);
-    let (written, reused) = match outcome {
-        Ok(counts) => counts,
+    let Filled { written, reused, lost } = match outcome {
+        Ok(filled) => filled,
         Err(error) => {
             staging.keep = error.worth_continuing();
             return Err(error);
         }
     };
+    let files = &bundle.manifest().files;
+    let missing: Vec<&FileEntry> = lost.iter().filter_map(|at| files.get(*at)).collect();
+    let unusable: BTreeSet<_> = missing.iter().map(|file| file.component.clone()).collect();
     let receipt = Receipt {
         bundle: bundle.manifest().name.clone(),
         bundle_id: bundle.id(),
@@ -72,13 +80,15 @@ pub fn install<State>(
         from: bundle.folder(),
         installed_at: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs()),
         installed_by: concat!("fieldforge ", env!("CARGO_PKG_VERSION")).to_owned(),
-        files: bundle.manifest().files.len(),
-        bytes: bundle.manifest().size(),
+        files: files.len() - missing.len(),
+        bytes: written + reused,
         written,
         reused,
         seconds: start.elapsed().as_secs_f64(),
         warnings: plan.warnings.clone(),
         imported: take_over(bundle, &plan, &staging.folder)?,
+        missing: missing.iter().map(|file| file.path.clone()).collect(),
+        unusable: unusable.into_iter().collect(),
     };
     staging.commit(&plan, &receipt)?;
     Ok(receipt)
@@ -107,14 +117,24 @@ fn absent_is_fine(error: std::io::Error) -> std::io::Result<()> {
     if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-/// Puts every file of the bundle into the staging folder. Answers bytes written and bytes reused.
+/// What came into the staging folder.
+struct Filled {
+    /// Bytes from the bundle.
+    written: u64,
+    /// Bytes that were there already.
+    reused: u64,
+    /// Files that could not be had.
+    lost: BTreeSet<usize>,
+}
+
+/// Puts every file of the bundle into the staging folder, or, when salvaging, every file that can be had.
 fn fill<State>(
     bundle: &Bundle<State>,
     options: &InstallOptions,
     reporter: &dyn Reporter,
     plan: &InstallPlan,
     staging: &Path,
-) -> Result<(u64, u64), InstallError> {
+) -> Result<Filled, InstallError> {
     let threads = if options.threads == 0 { ordered::default_threads() } else { options.threads };
     let files = &bundle.manifest().files;
     write_durably(&staging.join(layout::MANIFEST), &bundle.manifest().to_json())?;
@@ -136,21 +156,26 @@ fn fill<State>(
     let mut done = reused + continued;
     reporter.event(&Event::TaskStart { task: &task, bytes: Some(total) });
     let mut open: Vec<(usize, StagedFile)> = resumed;
+    let mut lost = Lost { salvage: options.salvage, files: BTreeSet::new(), first: None };
     let (mut written, mut in_work) = (0, None);
     let mut sticks = Sticks::new(&bundle.set);
-    while there.len() < files.len() {
+    while there.len() + lost.files.len() < files.len() {
         let wanted = wanted(&archive, &there, &open);
         let wanted = |number: u64| usize::try_from(number).ok().and_then(|at| wanted.get(at)).copied().unwrap_or(true);
-        let stream_options = StreamOptions { threads, thorough: false, wanted: &wanted };
-        stream(sticks.set(), &archive, &stream_options, |piece| {
+        let stream_options = StreamOptions { threads, thorough: options.salvage, wanted: &wanted };
+        stream(sticks.set(), &archive, &stream_options, |piece| -> Result<(), InstallError> {
             reporter.go_on()?;
             let (segment, content) = match piece {
                 Piece::Good { segment, content } => (segment, content),
-                Piece::Wrong(finding) => return Err(InstallError::Damaged { finding, kept: true }),
+                Piece::Wrong(finding) => {
+                    let file = files.iter().position(|file| file.path.as_str() == finding.subject);
+                    lost.note(InstallError::Damaged { finding, kept: true }, file.filter(|at| !there.contains(at)))?;
+                    return Ok(());
+                }
                 Piece::Volume { .. } => return Ok(()),
             };
             let Segment::Chunk { file, index } = segment else { return Ok(()) };
-            let Some(entry) = files.get(file) else { return Ok(()) };
+            let Some(entry) = files.get(file).filter(|_| !lost.files.contains(&file)) else { return Ok(()) };
             if in_work.replace(file) != Some(file) {
                 reporter.event(&Event::TaskFile { task: &task, file: entry.path.as_str() });
             }
@@ -173,21 +198,66 @@ fn fill<State>(
             Ok(())
         })?;
         // What is still missing lies on another stick.
-        let missing = wanted_chunk(&archive, &there, &open);
-        let Some(missing) = missing else { break };
-        sticks.change(missing, reporter)?;
+        let settled = there.union(&lost.files).copied().collect();
+        let Some((missing, _)) = wanted_chunks(&archive, &settled, &open).next() else { break };
+        if let Err(error) = sticks.change(missing, reporter) {
+            lost.note(error, None)?;
+            lost.files.extend(wanted_chunks(&archive, &settled, &open).map(|(_, file)| file));
+            break;
+        }
     }
     // What the bundle did not hold the end of, or nothing at all, and what was complete but for its name.
     for (at, entry) in files.iter().enumerate().filter(|(at, _)| !there.contains(at)) {
         reporter.go_on()?;
         let begun = open.iter().position(|(open, _)| *open == at).map(|place| open.remove(place).1);
         let mut staged = begun.map_or_else(|| StagedFile::create(staging, entry), Ok)?;
-        done += plan.base.fill(&mut staged, entry)?;
+        if !lost.files.contains(&at) {
+            match plan.base.fill(&mut staged, entry) {
+                Ok(filled) => done += filled,
+                Err(error) => lost.note(error, Some(at))?,
+            }
+        }
+        if lost.files.contains(&at) {
+            staged.discard()?;
+            continue;
+        }
         reporter.event(&Event::TaskProgress { task: &task, bytes: done });
         staged.finish()?;
     }
     reporter.event(&Event::TaskEnd { task: &task, bytes: done });
-    Ok((written, total - written))
+    let had: u64 = files.iter().enumerate().filter(|(at, _)| !lost.files.contains(at)).map(|(_, file)| file.size).sum();
+    match lost.first {
+        // Nothing but empty files could be had.
+        Some(error) if had == 0 => Err(error),
+        _ => Ok(Filled { written: written.min(had), reused: had - written.min(had), lost: lost.files }),
+    }
+}
+
+/// Files that cannot be had. Only who salvages goes on without them.
+struct Lost {
+    salvage: bool,
+    files: BTreeSet<usize>,
+    /// Why, for the first of them.
+    first: Option<InstallError>,
+}
+
+impl Lost {
+    /// Goes on without `file`, if it is one that matters, or not at all.
+    fn note(&mut self, error: InstallError, file: Option<usize>) -> Result<(), InstallError> {
+        let missing = matches!(
+            error,
+            InstallError::Damaged { .. }
+                | InstallError::NotThere { .. }
+                | InstallError::BaseDamaged { .. }
+                | InstallError::Elsewhere { .. }
+        );
+        if !self.salvage || !missing {
+            return Err(error);
+        }
+        self.first.get_or_insert(error);
+        self.files.extend(file);
+        Ok(())
+    }
 }
 
 /// Which frames are needed, by number: chunks that are not there, and what lies between files.
@@ -202,12 +272,18 @@ fn wanted(archive: &ArchivePlan<'_>, there: &BTreeSet<usize>, open: &[(usize, St
     archive.segments().iter().map(needed).collect()
 }
 
-/// The first frame with a chunk that is not there.
-fn wanted_chunk(archive: &ArchivePlan<'_>, there: &BTreeSet<usize>, open: &[(usize, StagedFile)]) -> Option<u64> {
+/// The frames with chunks that are not there, and their files.
+fn wanted_chunks(
+    archive: &ArchivePlan<'_>,
+    there: &BTreeSet<usize>,
+    open: &[(usize, StagedFile)],
+) -> impl Iterator<Item = (u64, usize)> {
     let wanted = wanted(archive, there, open);
-    let chunks = (0..).zip(archive.segments()).zip(wanted);
-    let mut missing = chunks.filter(|((_, segment), wanted)| *wanted && matches!(segment, Segment::Chunk { .. }));
-    missing.next().map(|((number, _), _)| number)
+    let chunks = (0..).zip(archive.segments()).zip(wanted).filter(|(_, wanted)| *wanted);
+    chunks.filter_map(|((number, segment), _)| match segment {
+        Segment::Chunk { file, .. } => Some((number, *file)),
+        _ => None,
+    })
 }
 
 fn make_folders(staging: &Path, files: &[FileEntry]) -> Result<(), InstallError> {

@@ -175,7 +175,7 @@ impl InstallError {
         Some(match self {
             Self::Damaged { .. } => {
                 "run `fieldforge repair` on the bundle, or copy it again, then run the same command again; `fieldforge \
-                 verify` tells everything that is wrong"
+                 verify` tells everything that is wrong. With `--salvage`, what is whole is installed without the rest"
                     .to_owned()
             }
             Self::Unsigned { .. } => {

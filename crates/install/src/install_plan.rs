@@ -67,7 +67,8 @@ impl InstallPlan {
     /// # Errors
     /// When the bundle is incomplete or the home cannot hold it.
     pub fn new<State>(bundle: &Bundle<State>, options: &InstallOptions) -> Result<Self, InstallError> {
-        if let Some(finding) = bundle.findings().iter().find(|finding| blocks(finding)) {
+        let blocking = bundle.findings().iter().find(|finding| blocks(finding) && !options.salvage);
+        if let Some(finding) = blocking {
             // Of a volume that is missing because another one has its name, the other one is the news.
             let same = |other: &&manifest::Finding| other.subject == finding.subject;
             let finding = bundle.findings().iter().find(same).unwrap_or(finding);
@@ -87,7 +88,7 @@ impl InstallPlan {
         let files = planned_files(&bundle.manifest().files, current.as_ref(), leftover.as_deref());
         let base = Base::new(current.as_ref(), &bundle.manifest().files);
         let incomplete = |(planned, entry): &(&PlannedFile, &FileEntry)| {
-            planned.action == Action::Write && entry.carried.is_some() && !base.completes(entry)
+            planned.action == Action::Write && entry.carried.is_some() && !base.completes(entry) && !options.salvage
         };
         if let Some((planned, _)) = files.iter().zip(&bundle.manifest().files).find(incomplete) {
             return Err(InstallError::NotThere { path: planned.path.to_string() });

@@ -43,6 +43,7 @@ mod install_error;
 mod install_plan;
 mod open_error;
 mod receipt;
+mod recovery_volumes;
 mod repair;
 #[doc(hidden)]
 pub mod scan;
@@ -67,7 +68,7 @@ pub use install_error::InstallError;
 pub use install_plan::{Action, InstallPlan, PlannedFile};
 pub use open_error::OpenError;
 pub use receipt::Receipt;
-pub use repair::{RepairError, RepairReport, RepairedVolume, repair};
+pub use repair::{RepairError, RepairReport, RepairedVolume, repair, repair_with};
 pub use trust::{Trust, trusted_keys};
 pub use verify::{VerifyReport, verify};
 pub use verify_home::verify_home;

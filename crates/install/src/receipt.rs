@@ -1,6 +1,6 @@
 //! What was installed, when and how.
 
-use manifest::{ComponentId, PublicKey, Sha256};
+use manifest::{BundlePath, ComponentId, PublicKey, Sha256};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -43,4 +43,10 @@ pub struct Receipt {
     /// The components that were imported from other programs. The next bundle leaves them where they are.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub imported: BTreeSet<ComponentId>,
+    /// Files that were damaged or missing in the bundle and left out, as was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<BundlePath>,
+    /// The components that these files belong to: they cannot be used.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unusable: Vec<ComponentId>,
 }

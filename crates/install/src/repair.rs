@@ -1,21 +1,27 @@
 //! Repair: recovery data put damaged volumes back together.
 
+use crate::recovery_volumes::RecoveryFiles;
 use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{locate, names};
 use crate::{Bundle, OpenError, VerifyReport};
 use manifest::frame::{SeekTable, VolumeEnd};
-use manifest::{Event, Reporter, Sha256, Stopped, layout};
+use manifest::{Event, Finding, Reporter, Sha256, Stopped, layout};
 use recovery::{RebuildError, find_sections};
 use serde::Serialize;
 use sha2::Digest as _;
+use std::collections::BTreeSet;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 /// What a repair did, and what is still wrong after it.
 #[derive(Clone, Debug, Serialize)]
 pub struct RepairReport {
-    /// Every volume that is there.
+    /// Every volume that is there, and recovery volumes that were made again.
     pub volumes: Vec<RepairedVolume>,
+    /// Recovery volumes that could not be used.
+    pub unused: Vec<Finding>,
+    /// The files of the bundle that cannot be put back together: they are damaged still.
+    pub beyond_help: Vec<String>,
     /// The bundle as it is now, every byte of it read again.
     pub now: VerifyReport,
 }
@@ -27,6 +33,8 @@ pub struct RepairedVolume {
     pub name: String,
     /// Bytes that were computed again and written, or did not belong there and were taken away.
     pub rebuilt: u64,
+    /// It was not there, and was computed as a whole; or it is a recovery volume that was made again.
+    pub recreated: bool,
     /// Why something of it could not be rebuilt.
     pub beyond_help: Option<String>,
 }
@@ -76,29 +84,121 @@ impl RepairError {
 /// # Errors
 /// When there is no bundle, nothing can be written where it must be, or the table of contents stays unreadable.
 pub fn repair(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<RepairReport, RepairError> {
-    let (folder, name) = locate(path)?;
+    repair_with(path, &[], threads, reporter)
+}
+
+/// Does what [`repair`] does, with volumes and recovery volumes that lie in `further` folders, too.
+///
+/// A volume that is missing comes into the bundle's folder. If not all of it can be computed, what can be is there in its
+/// place: it is then a damaged volume like others, and another recovery volume or its original can complete it.
+///
+/// # Errors
+/// As [`repair`].
+pub fn repair_with(
+    path: &Path,
+    further: &[PathBuf],
+    threads: usize,
+    reporter: &dyn Reporter,
+) -> Result<RepairReport, RepairError> {
+    let (folder, name) = locate_lost(path)?;
     if folder.join(layout::UNFINISHED).exists() {
         return Err(OpenError::Unfinished { folder }.into());
     }
+    let folders: Vec<PathBuf> = std::iter::once(folder.clone()).chain(further.iter().cloned()).collect();
+    let mut unused = Vec::new();
+    let recovery = RecoveryFiles::find(&name, &folders, &mut unused)?;
     let mut volumes = Vec::new();
-    for file in names(&folder)? {
-        if layout::parse_volume_name(&file).is_some_and(|(bundle, _)| bundle == name) {
-            volumes.push(rebuild_sections(&folder.join(&file), file, reporter)?);
+    loop {
+        for folder in &folders {
+            for file in names(folder)? {
+                if layout::parse_volume_name(&file).is_some_and(|(bundle, _)| bundle == name) {
+                    rebuild_sections(&folder.join(&file), file, &mut volumes, reporter)?;
+                }
+            }
+        }
+        let Some(recovery) = &recovery else { break };
+        let before = written(&volumes);
+        let outcome = recovery.repair(&mut volumes, reporter)?;
+        if outcome.beyond_help.iter().all(|bytes| *bytes == 0) {
+            recovery.renew(&mut volumes, reporter)?;
+            break;
+        }
+        // What was computed across volumes may be what a volume's own recovery data lacked.
+        if written(&volumes) == before {
+            break;
         }
     }
+    // One bundle of several was meant if a file was named, which may be a recovery volume.
+    let volumes_of = [layout::archive_name(&name), layout::volume_name(&name, 1)];
+    let first = volumes_of.iter().map(|volume| folder.join(volume)).find(|volume| path.is_file() && volume.exists());
+    let path = first.as_deref().unwrap_or(if path.is_file() { path } else { &folder });
+    rebuild_ends(&Bundle::open(path)?, &mut volumes)?;
     let bundle = Bundle::open(path)?;
-    rebuild_ends(&bundle, &mut volumes)?;
-    let now = match Bundle::open(path)?.verify(threads, reporter) {
+    let now = match bundle.clone().verify(threads, reporter) {
         Err(report) if report.stopped => return Err(Stopped.into()),
         Ok((_, report)) | Err(report) => report,
     };
-    Ok(RepairReport { volumes, now })
+    let beyond_help = beyond_help(&bundle, &now);
+    Ok(RepairReport { volumes, unused, beyond_help, now })
+}
+
+/// The files that are damaged still, or lie in a volume that is missing.
+fn beyond_help(bundle: &Bundle, now: &VerifyReport) -> Vec<String> {
+    let plan = bundle.plan();
+    let mut gone: Vec<std::ops::Range<u64>> = Vec::new();
+    let (mut number, mut next) = (0, Some(0));
+    for volume in bundle.volumes() {
+        if let (true, Some(from), Some(to)) = (volume.number > number + 1, next, volume.first_frame) {
+            gone.push(from..to);
+        }
+        (number, next) = (volume.number, volume.end.map(|(end, _)| end.next_frame));
+    }
+    gone.extend(next.map(|next| next..plan.segments().len() as u64));
+    let mut lost: BTreeSet<String> = BTreeSet::new();
+    for segment in gone.into_iter().flatten().filter_map(|frame| plan.segment(frame)) {
+        if let (Some(file), Some(_)) = (plan.file(segment), plan.chunk(segment)) {
+            lost.insert(file.path.to_string());
+        }
+    }
+    let damaged = |path: &String| now.findings.iter().any(|finding| finding.subject == *path);
+    let files = bundle.manifest().files.iter().map(|file| file.path.to_string());
+    files.filter(|path| lost.contains(path) || damaged(path)).collect()
+}
+
+fn written(volumes: &[RepairedVolume]) -> u64 {
+    volumes.iter().map(|volume| volume.rebuilt).sum()
+}
+
+/// The folder and the name of the bundle that `path` means, even if nothing but recovery volumes is left of it.
+fn locate_lost(path: &Path) -> Result<(PathBuf, String), OpenError> {
+    let located = locate(path);
+    let (folder, files) = match &located {
+        Err(OpenError::NoBundle { .. }) => (path.to_path_buf(), names(path)?),
+        Err(OpenError::NotOurs { .. }) => {
+            let folder = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            (
+                folder.to_path_buf(),
+                path.file_name().and_then(|name| name.to_str()).map(str::to_owned).into_iter().collect(),
+            )
+        }
+        _ => return located,
+    };
+    let found = files.iter().find_map(|file| layout::parse_recovery_name(file)).map(|(name, _)| name.to_owned());
+    found.map_or(located, |name| Ok((folder, name)))
 }
 
 /// Rebuilds what the recovery data of a volume cover.
-fn rebuild_sections(path: &Path, name: String, reporter: &dyn Reporter) -> Result<RepairedVolume, RepairError> {
+fn rebuild_sections(
+    path: &Path,
+    name: String,
+    volumes: &mut Vec<RepairedVolume>,
+    reporter: &dyn Reporter,
+) -> Result<(), RepairError> {
     let mut file = fs_err::File::open(path)?;
-    let mut volume = RepairedVolume { name, rebuilt: 0, beyond_help: None };
+    let mut volume = match volumes.iter().position(|volume| volume.name == name) {
+        Some(at) => RepairedVolume { beyond_help: None, ..volumes.remove(at) },
+        None => RepairedVolume { name, rebuilt: 0, recreated: false, beyond_help: None },
+    };
     let sections = find_sections(&mut file)?;
     let total: u64 = sections.iter().map(recovery::Section::length).sum();
     reporter.event(&Event::TaskStart { task: &volume.name, bytes: Some(total) });
@@ -123,7 +223,8 @@ fn rebuild_sections(path: &Path, name: String, reporter: &dyn Reporter) -> Resul
         volume.beyond_help = Some("it has no recovery data, or they are lost".to_owned());
     }
     reporter.event(&Event::TaskEnd { task: &volume.name, bytes: looked_at });
-    Ok(volume)
+    volumes.push(volume);
+    Ok(())
 }
 
 /// Makes the ends of volumes and the seek table again where they are not what they should be.
@@ -204,7 +305,7 @@ fn stated_digest(file: &mut fs_err::File, length: u64, bundle: Sha256, number: u
 }
 
 /// Digest of the first `length` bytes.
-fn digest(file: &mut fs_err::File, length: u64) -> Result<Sha256, RepairError> {
+pub(crate) fn digest(file: &mut fs_err::File, length: u64) -> Result<Sha256, RepairError> {
     file.seek(SeekFrom::Start(0))?;
     let mut hasher = sha2::Sha256::new();
     let mut buffer = vec![0; 1 << 20];
@@ -218,19 +319,25 @@ fn digest(file: &mut fs_err::File, length: u64) -> Result<Sha256, RepairError> {
 }
 
 /// A volume that is written to. What is there already is not written again.
-struct Target {
+pub(crate) struct Target {
     file: fs_err::File,
     written: u64,
 }
 
 impl Target {
-    fn open(path: &Path) -> Result<Self, RepairError> {
+    /// A file that is not there yet.
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        let mut options = fs_err::OpenOptions::new();
+        Ok(Self { file: options.read(true).write(true).create(true).truncate(true).open(path)?, written: 0 })
+    }
+
+    pub(crate) fn open(path: &Path) -> Result<Self, RepairError> {
         let file = fs_err::OpenOptions::new().read(true).write(true).open(path);
         let file = file.map_err(|source| RepairError::ReadOnly { path: path.to_path_buf(), source })?;
         Ok(Self { file, written: 0 })
     }
 
-    fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut there = Vec::new();
         self.file.seek(SeekFrom::Start(at))?;
         let read = (&mut self.file).take(bytes.len() as u64).read_to_end(&mut there);
@@ -244,12 +351,17 @@ impl Target {
     }
 
     /// Takes away what follows the first `length` bytes.
-    fn cut_behind(&mut self, length: u64) -> io::Result<()> {
+    pub(crate) fn cut_behind(&mut self, length: u64) -> io::Result<()> {
         self.written += self.file.metadata()?.len().saturating_sub(length);
         self.file.set_len(length)
     }
 
-    fn finish(self) -> io::Result<u64> {
+    /// Gives it that length; what was not written is zero.
+    pub(crate) fn lengthen(&mut self, length: u64) -> io::Result<()> {
+        self.file.set_len(length)
+    }
+
+    pub(crate) fn finish(self) -> io::Result<u64> {
         self.file.sync_all()?;
         Ok(self.written)
     }

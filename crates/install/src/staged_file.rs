@@ -82,6 +82,11 @@ impl StagedFile {
         Ok(())
     }
 
+    /// Gives it up.
+    pub(crate) fn discard(self) -> Result<(), InstallError> {
+        fs_err::remove_file(layout::partial(&self.path)).map_err(InstallError::writing)
+    }
+
     /// Waits for the disk and gives the file its name.
     pub(crate) fn finish(self) -> Result<(), InstallError> {
         self.file.sync_all().map_err(InstallError::writing)?;

@@ -3,7 +3,7 @@
 use crate::files::digest_of;
 use crate::stream::{Piece, StreamOptions, stream};
 use crate::volumes::VolumeSet;
-use crate::{Bundle, OpenError, Unverified, Verified, Volume, sums};
+use crate::{Bundle, OpenError, Unverified, Verified, Volume, recovery_volumes, sums};
 use manifest::{ByteSize, Event, Finding, Problem, Program, Reporter, Segment, Sha256, Stopped, layout};
 use serde::Serialize;
 use sha2::Digest as _;
@@ -245,8 +245,11 @@ fn verify_folder(
         };
         match digest {
             Err(problem) => wrong(&name, problem),
-            Ok(found) if found != expected => wrong(&name, Problem::WrongDigest { expected, found }),
-            Ok(_) => {}
+            Ok(found) if found == expected => {}
+            Ok(_) if layout::parse_recovery_name(&name).is_some() => {
+                wrong(&name, recovery_volumes::problem(&folder.join(&name), set.bundle));
+            }
+            Ok(found) => wrong(&name, Problem::WrongDigest { expected, found }),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::files::check_files;
 use crate::{InstallError, VerifyReport, generation};
-use manifest::{Reporter, Stopped};
+use manifest::{Finding, Problem, Reporter, Stopped};
 use std::path::Path;
 use std::time::Instant;
 
@@ -18,10 +18,12 @@ pub fn verify_home(home: &Path, threads: usize, reporter: &dyn Reporter) -> Resu
     let entries = &current.manifest.files;
     let files: Vec<_> = entries.iter().map(|entry| (entry.path.below(&current.folder), entry)).collect();
     let threads = if threads == 0 { ordered::default_threads() } else { threads };
-    let (findings, stopped) = match check_files(&files, threads, reporter, "installed files") {
+    let (mut findings, stopped) = match check_files(&files, threads, reporter, "installed files") {
         Ok(findings) => (findings, false),
         Err(Stopped) => (Vec::new(), true),
     };
+    let missing = current.receipt.missing.iter();
+    findings.extend(missing.map(|path| Finding { subject: path.to_string(), problem: Problem::Missing }));
     let bytes = if stopped { 0 } else { current.manifest.size() };
     Ok(VerifyReport { findings, bytes, seconds: start.elapsed().as_secs_f64(), stopped })
 }

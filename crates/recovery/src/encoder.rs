@@ -44,7 +44,7 @@ impl SectionEncoder {
                 sums.digests.extend(row.chunks_exact(shard).map(XxHash3_64::oneshot));
                 let (index, group) = (number / geometry.groups, (number % geometry.groups) as usize);
                 if group == sums.groups.len() {
-                    sums.groups.push(GroupSum::new(shard));
+                    sums.groups.push(GroupSum::new(ROW, shard));
                 }
                 if let Some(sum) = sums.groups.get_mut(group) {
                     sum.add(&sums.engine, &mut scratch, index, &row);

@@ -15,6 +15,10 @@
 //! [`find_sections`] finds the recovery data of a volume, whatever else is broken, [`Section::damage`] tells which
 //! shards are not what they were, and [`Section::rebuild`] computes them. [`Geometry`] says how large everything is.
 //!
+//! *Recovery volumes* replace whole volumes: [`RecoverySet::encode`] computes them across the volumes of a bundle, block
+//! by block, and [`RecoverySet::repair`] computes with any `n` of them whatever is lost in no more than `n` volumes at
+//! the same place. [`RecoveryVolume`] is one that was found.
+//!
 //! # Example
 //! ```
 //! use recovery::{Geometry, SectionEncoder, find_sections};
@@ -46,8 +50,16 @@ mod encoder;
 mod geometry;
 mod lost;
 mod record;
+mod recovery_set;
+mod recovery_volume;
 mod section;
+mod set_encoder;
+mod set_repair;
 
 pub use encoder::SectionEncoder;
 pub use geometry::Geometry;
+pub use recovery_set::{ProtectedVolume, RecoverySet, RecoverySetError};
+pub use recovery_volume::RecoveryVolume;
 pub use section::{Damage, RebuildError, Section, find_sections};
+pub use set_encoder::{ReadVolume, WriteRecovery};
+pub use set_repair::{SetRepair, WriteVolume};

@@ -118,7 +118,7 @@ fn places(volume: &mut (impl Read + Seek)) -> io::Result<Vec<u64>> {
     }
 }
 
-fn read_at(volume: &mut (impl Read + Seek), at: u64, buffer: &mut [u8]) -> io::Result<usize> {
+pub(crate) fn read_at(volume: &mut (impl Read + Seek), at: u64, buffer: &mut [u8]) -> io::Result<usize> {
     volume.seek(SeekFrom::Start(at))?;
     let mut filled = 0;
     while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
