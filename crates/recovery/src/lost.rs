@@ -67,7 +67,7 @@ fn coefficients(engine: &DefaultEngine, shards: &[usize], helpers: &[usize]) -> 
     let (mut scratch, mut found) = (Vec::new(), Vec::new());
     // Elements do not mix, so a block tells about as many shards as it has elements.
     for shards in shards.chunks(ELEMENTS) {
-        let mut sum = GroupSum::new(64);
+        let mut sum = GroupSum::new(ROW, 64);
         for of_a_row in shards.chunk_by(|a, b| a / ROW == b / ROW) {
             let mut row = vec![0; ROW * 64];
             for shard in of_a_row {
@@ -124,7 +124,7 @@ mod tests {
         let data: Vec<u8> =
             (0..rows * ROW * length).map(|n| (n as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
         let sum_of = |data: &[u8]| {
-            let mut sum = GroupSum::new(length);
+            let mut sum = GroupSum::new(ROW, length);
             let mut scratch = Vec::new();
             for (index, row) in data.chunks_exact(ROW * length).enumerate() {
                 sum.add(&engine, &mut scratch, index as u32, row);

@@ -290,7 +290,7 @@ impl Section {
         let helpers: Vec<usize> = helpers.iter().map(|index| index - group * ROW).collect();
         let engine = DefaultEngine::new();
         let equations = Lost::new(&engine, lost, &helpers).ok_or(RebuildError::Contradiction)?;
-        let mut sum = GroupSum::new(size as usize);
+        let mut sum = GroupSum::new(ROW, size as usize);
         let (mut scratch, mut row) = (Vec::new(), vec![0; ROW * size as usize]);
         for number in 0..self.record.geometry.rows_of_group(self.record.length, group as u32) {
             for (index, shard) in (number as usize * ROW..).zip(row.chunks_exact_mut(size as usize)) {
