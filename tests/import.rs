@@ -199,7 +199,7 @@ fn a_folder_of_automatic1111_is_drawn_with_and_can_be_taken_out_again() {
     // Again: nothing is new, and nothing is doubled. Then one more LoRA: only that one is new.
     let kept = tree(&place.path("home"));
     let again = place.run(["import", "webui", "--home", "home"]).expect_success();
-    assert!(again.stdout.contains("0 models, 0 pictures and papers"), "{}", again.stdout);
+    assert!(again.stdout.contains("0 model(s), 0 pictures and papers"), "{}", again.stdout);
     assert_eq!(tree(&place.path("home")), kept);
     place.write("shared/loras/newer.safetensors", safetensors(&[("lora_unet_y.lora_down.weight", &[2, 9])]));
     let ran = place.run(["import", "webui", "--home", "home", "--json"]).expect_success();
@@ -414,7 +414,7 @@ fn a_request_for_a_bundle_can_be_written_instead() {
     place.write("any/Spark v2.safetensors", spark());
     place.write("any/ink.safetensors", lora());
     let ran = place.run(["import", "any", "--write", "forge.toml"]).expect_success();
-    assert!(ran.stdout.contains("names 2 models"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("names 2 model(s)"), "{}", ran.stdout);
     place.run(["bundle", "forge.toml", "--out", "kit"]).expect_success();
     place.run(["install", "kit", "--home", "home"]).expect_success();
     let listed = place.run(["models", "--home", "home"]).expect_success().stdout;

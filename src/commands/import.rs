@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ImportArgs, output: &Output) -> Outcome {
     }
     let report = ::install::import(&plan, &options, output)?;
     let mut text = format!(
-        "{} models, {} pictures and papers imported into `{}`, {} copied",
+        "{} model(s), {} pictures and papers imported into `{}`, {} copied",
         report.models,
         report.kept,
         options.home.display(),
@@ -99,7 +99,7 @@ fn write(folder: &Path, file: &Path, all: bool, output: &Output) -> Outcome {
     output.result(
         &serde_json::json!({ "request": file, "plan": plan }),
         format!(
-            "`{}` names {} models. Remove what should not travel, then\n    fieldforge bundle '{}' --out DIR\npacks them. \
+            "`{}` names {} model(s). Remove what should not travel, then\n    fieldforge bundle '{}' --out DIR\npacks them. \
              Pictures and papers are not in it: import into a home for those.",
             file.display(),
             plan.models.len(),
