@@ -25,7 +25,7 @@ const THREADS: usize = 2;
 pub(crate) struct Readings {
     folder: PathBuf,
     /// Those of this run, by the name of their record; also of files that have not settled.
-    now: Arc<Mutex<HashMap<Sha256, (Stamp, Arc<SurveyedFile>)>>>,
+    now: Arc<Mutex<HashMap<Sha256, Seen>>>,
 }
 
 /// What a file is going to be in the bundle: its path there decides how it is cut into chunks.
@@ -34,6 +34,8 @@ pub(crate) struct Place<'a> {
     pub(crate) path: &'a BundlePath,
     pub(crate) component: &'a ComponentId,
 }
+
+type Seen = (Stamp, Arc<SurveyedFile>);
 
 #[derive(Serialize, Deserialize)]
 struct Kept {
