@@ -219,7 +219,10 @@ impl BundleManifest {
                 return Err(format!("`{other}` has the name that the byte planes of `{}` get", file.path));
             }
             if let Some(other) = names.insert(key, &file.path) {
-                return Err(format!("`{}` and `{other}` are one file on a system that ignores case", file.path));
+                return Err(format!(
+                    "`{}` and `{other}` are one file on a system that ignores case, or how an accent is written",
+                    file.path
+                ));
             }
         }
         if let Some(path) = folders.iter().find_map(|folder| names.get(folder)) {
@@ -312,6 +315,7 @@ mod tests {
             (vec![file("b", 1), file("a", 1)], "out of order"),
             (vec![file("a", 1), file("a", 1)], "out of order or there twice"),
             (vec![file("A", 1), file("a", 1)], "ignores case"),
+            (vec![file("e\u{301}", 1), file("\u{e9}", 1)], "how an accent is written"),
             (vec![file("a", 1), file("a/b", 1)], "a file and a folder"),
             (vec![file("MANIFEST.json", 1)], "belongs to the bundle itself"),
             (vec![file("manifest.JSON", 1)], "belongs to the bundle itself"),

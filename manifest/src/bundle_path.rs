@@ -1,5 +1,6 @@
 //! Paths inside a bundle: relative, portable, harmless.
 
+use icu_normalizer::ComposingNormalizerBorrowed;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -50,10 +51,11 @@ impl BundlePath {
         self.0.split('/').fold(folder.to_path_buf(), |path, part| path.join(part))
     }
 
-    /// Two paths with the same key are the same file on a file system that ignores case.
+    /// Two paths with the same key are the same file on a file system that ignores case, or how an accent is written
+    /// (macOS; bsdtar puts letter and accent together everywhere).
     #[must_use]
     pub fn case_key(&self) -> String {
-        self.0.to_lowercase()
+        ComposingNormalizerBorrowed::new_nfc().normalize(&self.0.to_lowercase()).into_owned()
     }
 }
 

@@ -6,6 +6,7 @@ mod hostile;
 mod imported;
 mod killed;
 mod kit;
+mod listings;
 mod packing;
 mod planes;
 mod recovery_volumes;
