@@ -17,21 +17,28 @@ pub(crate) fn run(args: &RepairArgs, output: &Output) -> Outcome {
         output.warn(format!("not used: {finding}"));
     }
     say_what_was_done(&report, output);
-    if report.now.is_good() {
+    let wrong = report.now.wrong().count();
+    if wrong == 0 && !report.now.stopped {
         let text = match rebuilt {
+            0 if !report.now.is_good() => {
+                format!("what is in `{name}` is whole, nothing had to be repaired; the rest lies on other sticks")
+            }
+            _ if !report.now.is_good() => format!(
+                "what is in `{name}` is whole again, every byte as it was: {} repaired; the rest lies on other sticks",
+                ByteSize(rebuilt)
+            ),
             0 => format!("`{name}` is whole, nothing had to be repaired"),
             _ => format!("`{name}` is whole again, every byte as it was: {} repaired", ByteSize(rebuilt)),
         };
         output.result(&report, text);
         return Ok(());
     }
-    for finding in &report.now.findings {
+    for finding in report.now.wrong() {
         output.problem(finding);
     }
     if report.beyond_help.is_empty() {
         return Err(Failure::new(format!(
-            "`{name}` is still damaged, but every file in it can be installed: {} finding(s); {} repaired",
-            report.now.findings.len(),
+            "`{name}` is still damaged, but every file in it can be installed: {wrong} finding(s); {} repaired",
             ByteSize(rebuilt)
         ))
         .with_hint(
@@ -40,8 +47,7 @@ pub(crate) fn run(args: &RepairArgs, output: &Output) -> Outcome {
     }
     let files: String = report.beyond_help.iter().map(|path| format!("\n    {path}")).collect();
     Err(Failure::new(format!(
-        "`{name}` is still damaged: {} finding(s); {} repaired. These files are beyond help:{files}",
-        report.now.findings.len(),
+        "`{name}` is still damaged: {wrong} finding(s); {} repaired. These files are beyond help:{files}",
         ByteSize(rebuilt)
     ))
     .with_hint(

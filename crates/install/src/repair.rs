@@ -3,7 +3,7 @@
 use crate::recovery_volumes::RecoveryFiles;
 use crate::scan::{FrameScanner, ScanError, Scanned};
 use crate::volumes::{locate, names};
-use crate::{Bundle, OpenError, VerifyReport};
+use crate::{Bundle, OpenError, VerifyReport, verify};
 use manifest::frame::{SeekTable, VolumeEnd};
 use manifest::{Event, Finding, Reporter, Sha256, Stopped, layout};
 use recovery::{RebuildError, find_sections};
@@ -132,7 +132,14 @@ pub fn repair_with(
     let volumes_of = [layout::archive_name(&name), layout::volume_name(&name, 1)];
     let first = volumes_of.iter().map(|volume| folder.join(volume)).find(|volume| path.is_file() && volume.exists());
     let path = first.as_deref().unwrap_or(if path.is_file() { path } else { &folder });
-    rebuild_ends(&Bundle::open(path)?, &mut volumes)?;
+    match Bundle::open(path) {
+        // One of several sticks, without the table of contents.
+        Err(OpenError::NotFirst { .. }) => {
+            let now = verify(&[path.to_path_buf()], threads, reporter)?;
+            return Ok(RepairReport { volumes, unused, beyond_help: Vec::new(), now });
+        }
+        bundle => rebuild_ends(&bundle?, &mut volumes)?,
+    }
     let bundle = Bundle::open(path)?;
     let now = match bundle.clone().verify(threads, reporter) {
         Err(report) if report.stopped => return Err(Stopped.into()),
@@ -148,12 +155,13 @@ fn beyond_help(bundle: &Bundle, now: &VerifyReport) -> Vec<String> {
     let mut gone: Vec<std::ops::Range<u64>> = Vec::new();
     let (mut number, mut next) = (0, Some(0));
     for volume in bundle.volumes() {
-        if let (true, Some(from), Some(to)) = (volume.number > number + 1, next, volume.first_frame) {
+        let missing = volume.number > number + 1 && bundle.elsewhere().is_empty();
+        if let (true, Some(from), Some(to)) = (missing, next, volume.first_frame) {
             gone.push(from..to);
         }
         (number, next) = (volume.number, volume.end.map(|(end, _)| end.next_frame));
     }
-    gone.extend(next.map(|next| next..plan.segments().len() as u64));
+    gone.extend(next.filter(|_| bundle.elsewhere().is_empty()).map(|next| next..plan.segments().len() as u64));
     let mut lost: BTreeSet<String> = BTreeSet::new();
     for segment in gone.into_iter().flatten().filter_map(|frame| plan.segment(frame)) {
         if let (Some(file), Some(_)) = (plan.file(segment), plan.chunk(segment)) {
@@ -232,7 +240,9 @@ fn rebuild_ends(bundle: &Bundle, volumes: &mut [RepairedVolume]) -> Result<(), R
     let frames = bundle.plan().segments().len() as u64;
     let mut table = SeekTable::default();
     let mut whole = true;
-    for found in bundle.volumes() {
+    for (number, found) in (1..).zip(bundle.volumes()) {
+        // The table of a volume that is not here is not known.
+        whole &= found.number == number && found.first_frame.is_some();
         let Some(first_frame) = found.first_frame else { continue };
         let mut file = fs_err::File::open(&found.path)?;
         let Some(end) = find_sections(&mut file)?.last().map(recovery::Section::end) else { return Ok(()) };

@@ -28,6 +28,11 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
+    /// What is wrong. That something lies on another stick is not.
+    pub fn wrong(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|finding| finding.problem != Problem::Elsewhere)
+    }
+
     /// Everything was read, and nothing is wrong.
     #[must_use]
     pub const fn is_good(&self) -> bool {

@@ -236,6 +236,24 @@ fn swapped_empty_and_stale_volumes_on_a_stick_are_named() {
     );
 }
 
+#[test]
+fn every_stick_is_repaired_alone() {
+    let sandbox = Sandbox::new();
+    let input = kit::input(&sandbox, "kit", &kit::short_contents(1));
+    let options = PackOptions { out: sandbox.path("whole"), volume_size: Some(ByteSize(78 << 10)), ..short() };
+    let whole = pack(&input, &PackOptions { recovery: 50.0, ..options }, &Silent).unwrap();
+    assert!(whole.volumes.len() >= 2, "{:?}", whole.volumes);
+    let rest: Vec<u32> = (2..=whole.volumes.len() as u32).collect();
+    let sticks = deal(&whole, &sandbox, &[&[1], &rest]);
+    for (stick, name) in sticks.iter().zip(["kit.tar.zst.001", "kit.tar.zst.002"]) {
+        let before = fs_err::read(stick.join(name)).unwrap();
+        damage(&stick.join(name), Damage::FlippedBit { offset: 3000, bit: 1 });
+        let report = install::repair(stick, 1, &Silent).unwrap();
+        assert_eq!(report.now.wrong().count(), 0, "{}", report.now);
+        assert!(fs_err::read(stick.join(name)).unwrap() == before, "{name}");
+    }
+}
+
 /// All volumes of all sticks, copied into one folder by hand, are a bundle.
 #[test]
 fn sticks_copied_together_are_whole() {
