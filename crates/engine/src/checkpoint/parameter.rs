@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
-use candle_core::{Device, Result, Tensor, bail};
-use rayon::prelude::*;
+use candle_core::{CpuStorage, Device, Result, Storage, Tensor, bail};
 
 use super::{TensorEntry, Weights};
+use crate::kernels::weight::{Elements, Weight};
 
-/// One tensor of a checkpoint. It stays in its file, in the file's precision, and is widened to f32 when it is used;
-/// [`Weights`] decides whether the widened copy is kept for the next time.
+/// One tensor of a checkpoint. It stays in its file, in the file's precision. Vectors and tables are widened to f32
+/// when they are used, and [`Weights`] decides whether the widened copy is kept for the next time; the weights of
+/// layers are multiplied by where they lie.
 #[derive(Clone)]
 pub(crate) struct Parameter(Arc<Handle>);
 
@@ -14,45 +15,77 @@ struct Handle {
     weights: Weights,
     name: String,
     entry: TensorEntry,
-    arrangement: Arrangement,
+    layer: Option<Layer>,
 }
 
-/// How the elements in memory follow from those of the file.
+/// What a tensor is to the layer whose weight it is.
 #[derive(Clone, Copy)]
-pub(super) enum Arrangement {
-    /// As they are stored.
-    Stored,
-    /// `[outputs, inputs, taps]` becomes `[taps * inputs, outputs]`.
-    Transposed { outputs: usize, inputs: usize, taps: usize },
+pub(super) struct Layer {
+    pub(super) outputs: usize,
+    pub(super) inputs: usize,
+    /// Places that an output looks at: 9 in a 3x3 convolution.
+    pub(super) taps: usize,
+    /// Stored as `[inputs, outputs]` instead of `[outputs, inputs, taps]`.
+    pub(super) inputs_first: bool,
+}
+
+impl Layer {
+    fn weight<'a>(&self, elements: Elements<'a>) -> Weight<'a> {
+        if self.inputs_first {
+            Weight::inputs_first(elements, self.outputs, self.inputs)
+        } else {
+            Weight::new(elements, self.outputs, self.inputs, self.taps)
+        }
+    }
 }
 
 impl Parameter {
     /// A handle on a floating-point tensor; [`super::Scope`] has checked it.
-    pub(super) fn new(weights: Weights, name: String, entry: TensorEntry, arrangement: Arrangement) -> Self {
-        weights.want(&entry);
-        Self(Arc::new(Handle { weights, name, entry, arrangement }))
+    pub(super) fn new(weights: Weights, name: String, entry: TensorEntry, layer: Option<Layer>) -> Self {
+        weights.want(&name, &entry, layer.is_some());
+        Self(Arc::new(Handle { weights, name, entry, layer }))
     }
 
-    /// The dimensions of [`Parameter::get`].
-    pub(crate) fn dims(&self) -> Vec<usize> {
-        match self.0.arrangement {
-            Arrangement::Stored => self.0.entry.shape().to_vec(),
-            Arrangement::Transposed { outputs, inputs, taps } => vec![taps * inputs, outputs],
-        }
+    /// The dimensions in the file.
+    pub(crate) fn dims(&self) -> &[usize] {
+        self.0.entry.shape()
     }
 
-    /// The widened, patched and rearranged tensor.
+    /// Channels that the layer takes; of a vector or table, 0.
+    pub(crate) fn inputs(&self) -> usize {
+        self.0.layer.map_or(0, |layer| layer.inputs)
+    }
+
+    /// Channels that the layer makes; of a vector or table, 0.
+    pub(crate) fn outputs(&self) -> usize {
+        self.0.layer.map_or(0, |layer| layer.outputs)
+    }
+
+    /// The widened and patched tensor, in the dimensions of the file.
     pub(crate) fn get(&self) -> Result<Tensor> {
         self.0.weights.kept_or(&self.0.name, |patches| {
             let mut values = self.values(0, self.0.entry.elements() as usize)?;
             if let Some(patches) = patches {
                 patches.apply(&self.0.name, &mut values)?;
             }
-            if let Arrangement::Transposed { outputs, inputs, taps } = self.0.arrangement {
-                values = transposed(&values, outputs, inputs, taps);
-            }
             Tensor::from_vec(values, self.dims(), &Device::Cpu)
         })
+    }
+
+    /// Gives `work` the weight of a layer: as it lies in the file, or a widened copy where it is patched.
+    pub(crate) fn with_weight<T>(&self, work: impl FnOnce(&Weight<'_>) -> Result<T>) -> Result<T> {
+        let Some(layer) = self.0.layer else { bail!("`{}` is not the weight of a layer", self.0.name) };
+        if !self.0.weights.is_patched(&self.0.name)
+            && let Some(elements) = self.0.weights.elements(&self.0.entry)
+        {
+            return work(&layer.weight(elements));
+        }
+        let tensor = self.get()?;
+        let (storage, _) = tensor.storage_and_layout();
+        match &*storage {
+            Storage::Cpu(CpuStorage::F32(values)) => work(&layer.weight(Elements::F32(values))),
+            _ => bail!("`{}` was not widened", self.0.name),
+        }
     }
 
     /// Some rows of a table, without widening the others.
@@ -78,40 +111,6 @@ impl Parameter {
         match self.0.weights.values(&self.0.entry, start, end) {
             Some(values) => Ok(values),
             None => bail!("`{}` has no elements {start}..{end} to widen", self.0.name),
-        }
-    }
-}
-
-/// `[outputs, inputs, taps]` as `[taps, inputs, outputs]`, a few inputs at a time so that reads stay together.
-fn transposed(source: &[f32], outputs: usize, inputs: usize, taps: usize) -> Vec<f32> {
-    const INPUTS: usize = 16;
-    let mut result = vec![0.0; source.len()];
-    result.par_chunks_mut(inputs * outputs).enumerate().for_each(|(tap, result)| {
-        result.par_chunks_mut(INPUTS * outputs).enumerate().for_each(|(piece, result)| {
-            for (o, row) in source.chunks_exact(inputs * taps).enumerate() {
-                let values = row[piece * INPUTS * taps + tap..].iter().step_by(taps);
-                for (target, &value) in result[o..].iter_mut().step_by(outputs).zip(values) {
-                    *target = value;
-                }
-            }
-        });
-    });
-    result
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn transposing_follows_its_definition() {
-        for (outputs, inputs, taps) in [(3, 37, 9), (5, 16, 1), (1, 1, 9), (7, 20, 1)] {
-            let source: Vec<f32> = (0..outputs * inputs * taps).map(|i| i as f32).collect();
-            let found = transposed(&source, outputs, inputs, taps);
-            for (at, value) in found.iter().enumerate() {
-                let (tap, input, output) = (at / (inputs * outputs), at / outputs % inputs, at % outputs);
-                assert_eq!(*value, source[(output * inputs + input) * taps + tap]);
-            }
         }
     }
 }

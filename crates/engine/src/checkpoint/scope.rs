@@ -1,4 +1,4 @@
-use super::parameter::{Arrangement, Parameter};
+use super::parameter::{Layer, Parameter};
 use super::source::Source;
 use super::{TensorEntry, Weights};
 use crate::EngineError;
@@ -58,7 +58,7 @@ impl<'a> Scope<'a> {
             let length = length.map_or("any length".to_owned(), |length| format!("length {length}"));
             return Err(self.unfit(name, &format!("a vector of {length}")));
         }
-        self.parameter(name, Arrangement::Stored)
+        self.parameter(name, None)
     }
 
     /// A two-dimensional tensor as it is stored.
@@ -67,40 +67,53 @@ impl<'a> Scope<'a> {
         if shape.len() != 2 || shape.contains(&0) {
             return Err(self.unfit(name, "a matrix"));
         }
-        self.parameter(name, Arrangement::Stored)
+        self.parameter(name, None)
     }
 
-    /// The weight of a dense layer or a 1x1 convolution, transposed for `x · weight`.
+    /// The weight of a dense layer or a 1x1 convolution.
     ///
     /// # Shapes
-    /// - in the file: `[outputs, inputs]` or `[outputs, inputs, 1, 1]`; result: `[inputs, outputs]`
+    /// - in the file: `[outputs, inputs]` or `[outputs, inputs, 1, 1]`
     pub(crate) fn dense(&self, name: &str) -> Result<Parameter, EngineError> {
         match *self.shape(name)? {
             [outputs, inputs] | [outputs, inputs, 1, 1] if outputs * inputs > 0 => {
-                self.parameter(name, Arrangement::Transposed { outputs, inputs, taps: 1 })
+                self.parameter(name, Some(Layer { outputs, inputs, taps: 1, inputs_first: false }))
             }
             _ => Err(self.unfit(name, "a matrix or a 1x1 convolution")),
         }
     }
 
-    /// The weight of a 3x3 convolution, rearranged for a product with channels-last patches.
+    /// The weight of a dense layer that is stored the other way round, as OpenCLIP stores projections.
     ///
     /// # Shapes
-    /// - in the file: `[outputs, inputs, 3, 3]`; result: `[3 * 3 * inputs, outputs]`
+    /// - in the file: `[inputs, outputs]`
+    pub(crate) fn projection(&self, name: &str) -> Result<Parameter, EngineError> {
+        match *self.shape(name)? {
+            [inputs, outputs] if outputs * inputs > 0 => {
+                self.parameter(name, Some(Layer { outputs, inputs, taps: 1, inputs_first: true }))
+            }
+            _ => Err(self.unfit(name, "a matrix")),
+        }
+    }
+
+    /// The weight of a 3x3 convolution.
+    ///
+    /// # Shapes
+    /// - in the file: `[outputs, inputs, 3, 3]`
     pub(crate) fn convolution(&self, name: &str) -> Result<Parameter, EngineError> {
         match *self.shape(name)? {
             [outputs, inputs, 3, 3] if outputs * inputs > 0 => {
-                self.parameter(name, Arrangement::Transposed { outputs, inputs, taps: 9 })
+                self.parameter(name, Some(Layer { outputs, inputs, taps: 9, inputs_first: false }))
             }
             _ => Err(self.unfit(name, "a 3x3 convolution")),
         }
     }
 
-    fn parameter(&self, name: &str, arrangement: Arrangement) -> Result<Parameter, EngineError> {
+    fn parameter(&self, name: &str, layer: Option<Layer>) -> Result<Parameter, EngineError> {
         let entry = self.entry(name)?;
         if !Source::is_floating(entry.dtype()) {
             return Err(self.unfit(name, "F16, BF16, F32 or F64"));
         }
-        Ok(Parameter::new(self.weights.clone(), self.name(name), entry.clone(), arrangement))
+        Ok(Parameter::new(self.weights.clone(), self.name(name), entry.clone(), layer))
     }
 }

@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use half::slice::HalfBitsSliceExt as _;
 use half::{bf16, f16};
 use memmap2::Mmap;
 use rayon::prelude::*;
@@ -7,6 +8,7 @@ use safetensors::Dtype;
 
 use super::{Header, TensorEntry};
 use crate::EngineError;
+use crate::kernels::weight::Elements;
 
 /// One safetensors file, mapped or part of the program.
 pub(super) struct Source {
@@ -94,6 +96,22 @@ impl Source {
             [a, b] if entry.dtype() == Dtype::I16 => Some(f64::from(i16::from_le_bytes([a, b]))),
             [a, b, c, d] if entry.dtype() == Dtype::I32 => Some(f64::from(i32::from_le_bytes([a, b, c, d]))),
             _ if entry.dtype() == Dtype::I64 => Some(i64::from_le_bytes(bytes.try_into().ok()?) as f64),
+            _ => None,
+        }
+    }
+
+    /// All elements of a tensor where they lie: those of F16, BF16 and F32 that are aligned.
+    pub(super) fn elements(&self, entry: &TensorEntry) -> Option<Elements<'_>> {
+        let (first, last) = entry.range();
+        let base = self.header.data_start();
+        let bytes = self.bytes.all().get(base + first as usize..base + last as usize)?;
+        if cfg!(target_endian = "big") {
+            return None;
+        }
+        match entry.dtype() {
+            Dtype::F16 => Some(Elements::F16(bytemuck::try_cast_slice::<_, u16>(bytes).ok()?.reinterpret_cast())),
+            Dtype::BF16 => Some(Elements::Bf16(bytemuck::try_cast_slice::<_, u16>(bytes).ok()?.reinterpret_cast())),
+            Dtype::F32 => Some(Elements::F32(bytemuck::try_cast_slice(bytes).ok()?)),
             _ => None,
         }
     }

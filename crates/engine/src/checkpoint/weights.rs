@@ -8,6 +8,7 @@ use super::files::Files;
 use super::source::Source;
 use super::{Header, Patches, Scope, TensorEntry, memory};
 use crate::EngineError;
+use crate::kernels::weight::Elements;
 
 /// A checkpoint's tensors. They stay in the file; what is widened to f32 for a use is kept for the next one as far as
 /// memory allows (see [`Weights::focus`]), and never differs from what widening it anew would give.
@@ -31,12 +32,20 @@ struct State {
     bytes: u64,
     limit: u64,
     wanted: u64,
+    /// The weights of layers, which are widened only where they are patched, and their sizes in f32.
+    layers: Vec<(String, u64)>,
 }
 
 impl State {
     fn retain(&mut self, keep: impl Fn(&str) -> bool) {
         self.kept.retain(|name, _| keep(name));
         self.bytes = self.kept.values().map(size).sum();
+    }
+
+    /// Bytes of all that is widened under the current patches.
+    fn all_wanted(&self) -> u64 {
+        let patched = |name: &str| self.patches.as_ref().is_some_and(|patches| patches.mark(name).is_some());
+        self.wanted + self.layers.iter().filter(|(name, _)| patched(name)).map(|(_, bytes)| bytes).sum::<u64>()
     }
 }
 
@@ -75,8 +84,15 @@ impl Weights {
     }
 
     fn new(files: Files) -> Self {
-        let state =
-            State { patches: None, version: 0, kept: HashMap::new(), bytes: 0, limit: memory::limit(), wanted: 0 };
+        let state = State {
+            patches: None,
+            version: 0,
+            kept: HashMap::new(),
+            bytes: 0,
+            limit: memory::limit(),
+            wanted: 0,
+            layers: Vec::new(),
+        };
         Self(Arc::new(Inner { files, state: Mutex::new(state) }))
     }
 
@@ -119,14 +135,25 @@ impl Weights {
     /// weights of the whole model fit; otherwise those of its other parts are dropped.
     pub(crate) fn focus(&self, prefixes: &[&str]) {
         let mut state = self.state();
-        if state.wanted > state.limit {
+        if state.all_wanted() > state.limit {
             state.retain(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
         }
     }
 
     /// Counts a tensor that the model will use.
-    pub(super) fn want(&self, entry: &TensorEntry) {
-        self.state().wanted += entry.elements() * size_of::<f32>() as u64;
+    pub(super) fn want(&self, name: &str, entry: &TensorEntry, layer: bool) {
+        let bytes = entry.elements() * size_of::<f32>() as u64;
+        let mut state = self.state();
+        if layer && self.elements(entry).is_some() {
+            state.layers.push((name.to_owned(), bytes));
+        } else {
+            state.wanted += bytes;
+        }
+    }
+
+    /// A tensor's elements where they lie, if the kernels can read them there.
+    pub(super) fn elements(&self, entry: &TensorEntry) -> Option<Elements<'_>> {
+        self.0.files.source(entry)?.elements(entry)
     }
 
     /// Whether the current patches change this tensor.

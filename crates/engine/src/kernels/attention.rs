@@ -1,13 +1,18 @@
 //! Scaled dot-product attention over several heads, one block of queries at a time.
 
+use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::dispatch;
 use super::math::exp;
-use super::matrix::{Destination, MatrixView, ProductShape, Workers, multiply};
 use super::normalization::sum_in_lanes;
+use super::product::Width;
+use super::scratch::Scratch;
+use super::shared::Shared;
+use super::tile;
 
 /// Queries whose scores are in memory at once, per thread.
-const QUERIES: usize = 128;
+const QUERIES: usize = 2 * tile::MOST_ROWS;
 
 /// The sizes of one attention call.
 #[derive(Clone, Copy)]
@@ -22,95 +27,188 @@ pub(crate) struct AttentionShape {
     pub(crate) causal: bool,
 }
 
-/// `softmax(q k^T / sqrt(head size)) v`, without ever holding all scores.
+/// `softmax(q k^T / sqrt(head size)) v`, without ever holding more scores than those of a few queries per thread.
 ///
 /// # Shapes
 /// - q: `[batch, queries, width]`; k, v: `[batch, keys, width]`; result: `[batch, queries, width]`
 pub(crate) fn attention(q: &[f32], k: &[f32], v: &[f32], shape: AttentionShape) -> Vec<f32> {
-    let AttentionShape { batch, queries, keys, width, heads, causal } = shape;
-    let head = width / heads;
-    let scale = 1.0 / (head as f32).sqrt();
+    let AttentionShape { batch, queries, keys, width, heads, .. } = shape;
+    let (head, columns) = (width / heads, dispatch(&Width));
     let mut out = vec![0.0; batch * queries * width];
+    let shared = Shared::new(&mut out);
     let blocks = queries.div_ceil(QUERIES);
-    // one task per picture, block of queries and head; heads share rows, so each task returns its own columns
-    let parts: Vec<Vec<f32>> = (0..batch * blocks * heads)
-        .into_par_iter()
-        .map(|task| {
-            let (picture, block, h) = (task / (blocks * heads), task / heads % blocks, task % heads);
-            let first = block * QUERIES;
-            let rows = QUERIES.min(queries - first);
-            let view = |data: &'_ [f32], offset: usize| offset * width + h * head..data.len();
-            let q = &q[view(q, picture * queries + first)];
-            let k = &k[view(k, picture * keys)];
-            let v = &v[view(v, picture * keys)];
-            let mut scores = vec![0.0; rows * keys];
-            multiply(
-                ProductShape { rows, columns: keys, depth: head },
-                scale,
-                MatrixView { data: q, row_stride: width, column_stride: 1 },
-                MatrixView { data: k, row_stride: 1, column_stride: width },
-                &mut scores,
-                keys,
-                Destination::Overwrite,
-                Workers::One,
-            );
-            let sums = exponentials(&mut scores, keys, causal.then_some(first));
-            let mut part = vec![0.0; rows * head];
-            multiply(
-                ProductShape { rows, columns: head, depth: keys },
-                1.0,
-                MatrixView { data: &scores, row_stride: keys, column_stride: 1 },
-                MatrixView { data: v, row_stride: width, column_stride: 1 },
-                &mut part,
-                head,
-                Destination::Overwrite,
-                Workers::One,
-            );
-            for (row, sum) in part.chunks_exact_mut(head).zip(sums) {
-                row.iter_mut().for_each(|value| *value /= sum);
-            }
-            part
-        })
-        .collect();
-    for (task, part) in parts.iter().enumerate() {
-        let (picture, block, h) = (task / (blocks * heads), task / heads % blocks, task % heads);
-        for (i, row) in part.chunks_exact(head).enumerate() {
-            let start = (picture * queries + block * QUERIES + i) * width + h * head;
-            out[start..start + head].copy_from_slice(row);
-        }
+    // a picture's keys and values as panels: head sizes and keys are filled up to whole panels
+    let (key_panels, value_panels) = (keys.div_ceil(columns), head.div_ceil(columns));
+    let (key_size, value_size) = (key_panels * head * columns, value_panels * keys * columns);
+    let mut panels = Scratch::take(heads * (key_size + value_size));
+    for picture in 0..batch {
+        let (k, v) = (&k[picture * keys * width..][..keys * width], &v[picture * keys * width..][..keys * width]);
+        let panels = &mut panels[..heads * (key_size + value_size)];
+        panels.par_chunks_exact_mut(key_size + value_size).enumerate().for_each(|(h, panels)| {
+            let (key_panels, value_panels) = panels.split_at_mut(key_size);
+            pack_keys(k, key_panels, (keys, width), h * head..(h + 1) * head, columns);
+            pack_values(v, value_panels, (keys, width), h * head..(h + 1) * head, columns);
+        });
+        let panels = &*panels;
+        (0..heads * blocks).into_par_iter().for_each(|task| {
+            let (h, first) = (task / blocks, task % blocks * QUERIES);
+            let (key_panels, value_panels) = panels[h * (key_size + value_size)..][..key_size + value_size].split_at(key_size);
+            dispatch(&Block {
+                q: &q[picture * queries * width..][..queries * width],
+                keys: key_panels,
+                values: value_panels,
+                shape,
+                first,
+                column: h * head,
+                row: picture * queries,
+                out: &shared,
+            });
+        });
     }
     out
 }
 
-/// Turns each row of scores into `exp(score - largest)` and returns the sums of the rows. With `first_query`, row `i`
-/// keeps its first `first_query + i + 1` entries and the others become 0.
-fn exponentials(scores: &mut [f32], keys: usize, first_query: Option<usize>) -> Vec<f32> {
-    let mut sums = Vec::with_capacity(scores.len() / keys.max(1));
-    pulp::Arch::new().dispatch(|| {
-        for (i, row) in scores.chunks_exact_mut(keys).enumerate() {
-            let seen = first_query.map_or(keys, |first| (first + i + 1).min(keys));
-            let (seen, hidden) = row.split_at_mut(seen);
-            hidden.fill(0.0);
-            let mut largest = [f32::NEG_INFINITY; 16];
-            let mut rows = seen.chunks_exact(16);
-            for row in &mut rows {
-                for (largest, &value) in largest.iter_mut().zip(row) {
-                    *largest = if value > *largest { value } else { *largest };
+/// # Shapes
+/// - k: `[keys, width]`; panels: `[panels, head, columns]`, a column is a key, 0 beyond the last one
+fn pack_keys(
+    k: &[f32],
+    panels: &mut [f32],
+    (keys, width): (usize, usize),
+    head: std::ops::Range<usize>,
+    columns: usize,
+) {
+    for (number, panel) in panels.chunks_exact_mut(head.len() * columns).enumerate() {
+        let first = number * columns;
+        if first + columns > keys {
+            panel.fill(0.0);
+        }
+        for key in first..(first + columns).min(keys) {
+            let values = &k[key * width..][head.clone()];
+            for (line, &value) in panel.chunks_exact_mut(columns).zip(values) {
+                line[key - first] = value;
+            }
+        }
+    }
+}
+
+/// # Shapes
+/// - v: `[keys, width]`; panels: `[panels, keys, columns]`, 0 beyond the head
+fn pack_values(
+    v: &[f32],
+    panels: &mut [f32],
+    (keys, width): (usize, usize),
+    head: std::ops::Range<usize>,
+    columns: usize,
+) {
+    for (number, panel) in panels.chunks_exact_mut(keys * columns).enumerate() {
+        let first = head.start + number * columns;
+        let count = columns.min(head.end - first);
+        for (line, row) in panel.chunks_exact_mut(columns).zip(v.chunks_exact(width)) {
+            line[..count].copy_from_slice(&row[first..first + count]);
+            line[count..].fill(0.0);
+        }
+    }
+}
+
+/// A few queries of one head.
+struct Block<'a> {
+    q: &'a [f32],
+    keys: &'a [f32],
+    values: &'a [f32],
+    shape: AttentionShape,
+    /// The first query.
+    first: usize,
+    /// Where the head begins in a row.
+    column: usize,
+    /// The row of the picture's first query in the result.
+    row: usize,
+    out: &'a Shared<'a>,
+}
+
+impl WithSimd for &Block<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let AttentionShape { queries, keys, width, heads, causal, .. } = self.shape;
+        let (head, columns, height) = (width / heads, tile::columns::<S>(), tile::rows::<S>());
+        let count = QUERIES.min(queries - self.first);
+        let scale = 1.0 / (head as f32).sqrt();
+        let mut scores = Scratch::take(QUERIES * keys);
+        let mut scaled = Scratch::take(QUERIES * head);
+        for (i, scaled) in scaled.chunks_exact_mut(head).take(count).enumerate() {
+            let query = &self.q[(self.first + i) * width + self.column..][..head];
+            for (scaled, &value) in scaled.iter_mut().zip(query) {
+                *scaled = value * scale;
+            }
+        }
+        let mut tile: tile::Sums = [0.0; _];
+        for (number, panel) in self.keys.chunks_exact(head * columns).enumerate() {
+            let seen = columns.min(keys - number * columns);
+            for start in (0..count).step_by(height) {
+                let mut rows: [&[f32]; tile::MOST_ROWS] = [&[]; _];
+                let rows = &mut rows[..height.min(count - start)];
+                for (row, scaled) in rows.iter_mut().zip(scaled[start * head..].chunks_exact(head)) {
+                    *row = scaled;
+                }
+                tile::multiply(simd, rows, panel, &mut tile, false);
+                for (i, sums) in tile.chunks_exact(columns).take(rows.len()).enumerate() {
+                    scores[(start + i) * keys + number * columns..][..seen].copy_from_slice(&sums[..seen]);
                 }
             }
-            let rest = rows.remainder().iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let largest = largest.iter().copied().fold(rest, f32::max);
-            for value in seen.iter_mut() {
-                *value = exp(*value - largest);
-            }
-            sums.push(sum_in_lanes(
-                seen,
-                #[inline(always)]
-                |value| value,
-            ));
         }
-    });
-    sums
+        let mut sums = [0.0; QUERIES];
+        for (i, (row, sum)) in scores.chunks_exact_mut(keys).zip(&mut sums).take(count).enumerate() {
+            let seen = if causal { (self.first + i + 1).min(keys) } else { keys };
+            *sum = exponentials(row, seen);
+        }
+        for (number, panel) in self.values.chunks_exact(keys * columns).enumerate() {
+            let wanted = columns.min(head - number * columns);
+            for start in (0..count).step_by(height) {
+                let mut rows: [&[f32]; tile::MOST_ROWS] = [&[]; _];
+                let rows = &mut rows[..height.min(count - start)];
+                for (row, scores) in rows.iter_mut().zip(scores[start * keys..].chunks_exact(keys)) {
+                    *row = scores;
+                }
+                tile::multiply(simd, rows, panel, &mut tile, false);
+                for (i, values) in tile.chunks_exact(columns).take(rows.len()).enumerate() {
+                    let row = self.row + self.first + start + i;
+                    // SAFETY: a task writes its own head's columns of its own queries only, one part at a time.
+                    #[expect(unsafe_code, reason = "heads are columns of the same rows")]
+                    let out = unsafe { self.out.part(row * width + self.column + number * columns, wanted) };
+                    for (out, &value) in out.iter_mut().zip(values) {
+                        *out = value / sums[start + i];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Turns the first `seen` scores of a row into `exp(score - largest)`, the others into 0, and returns their sum.
+#[inline(always)]
+fn exponentials(row: &mut [f32], seen: usize) -> f32 {
+    let (seen, hidden) = row.split_at_mut(seen);
+    hidden.fill(0.0);
+    let mut largest = [f32::NEG_INFINITY; 16];
+    let mut rows = seen.chunks_exact(16);
+    for row in &mut rows {
+        for (largest, &value) in largest.iter_mut().zip(row) {
+            *largest = if value > *largest { value } else { *largest };
+        }
+    }
+    let mut most = f32::NEG_INFINITY;
+    for &value in rows.remainder().iter().chain(&largest) {
+        most = if value > most { value } else { most };
+    }
+    for value in seen.iter_mut() {
+        *value = exp(*value - most);
+    }
+    sum_in_lanes(
+        seen,
+        #[inline(always)]
+        |value| value,
+    )
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
-//! 3x3 convolution over channels-last pictures: patches copied row by row into a matrix, then one matrix product.
+//! 3x3 convolution over channels-last pictures.
 
-use rayon::prelude::*;
+use super::product::{Bias, product};
+use super::weight::Weight;
+use super::winograd::{self, Pictures};
 
-use super::matrix::{Destination, MatrixView, ProductShape, Workers, multiply};
-
-/// Patch elements that are in memory at once (32 MiB).
-const PATCH_ELEMENTS: usize = 8 * 1024 * 1024;
+/// Channels from which on transforming tiles and weights costs less than it saves.
+const WINOGRAD: usize = 16;
 
 /// What a 3x3 convolution does besides multiplying.
 #[derive(Clone, Copy)]
@@ -37,78 +37,52 @@ impl ConvolutionShape {
 /// The convolution.
 ///
 /// # Shapes
-/// - x: `[batch, height, width, inputs]`
-/// - weight: `[3 * 3 * inputs, outputs]`, rows ordered by kernel row, kernel column, input channel
+/// - x: `[batch, height, width, inputs]`; weight: nine taps
 /// - bias: `[outputs]`, or `[batch, outputs]` for one per picture
 /// - result: `[batch, result height, result width, outputs]`
-pub(crate) fn convolution(x: &[f32], weight: &[f32], bias: &[f32], shape: ConvolutionShape) -> Vec<f32> {
+pub(crate) fn convolution(x: &[f32], weight: &Weight<'_>, bias: &[f32], shape: ConvolutionShape) -> Vec<f32> {
     let ConvolutionShape { batch, inputs, outputs, .. } = shape;
     let (height, width) = shape.result_size();
     let pixels = height * width;
-    let depth = 9 * inputs;
     let mut out = vec![0.0; batch * pixels * outputs];
-    let bias_of = |picture: usize| {
-        let start = if bias.len() == outputs { 0 } else { picture * outputs };
-        &bias[start..start + outputs]
-    };
-    out.par_chunks_mut(outputs * 64).enumerate().for_each(|(piece, rows)| {
-        for (i, row) in rows.chunks_exact_mut(outputs).enumerate() {
-            row.copy_from_slice(bias_of((piece * 64 + i) / pixels));
-        }
-    });
-    let block = (PATCH_ELEMENTS / depth).max(64).min(batch * pixels);
-    let mut patches = vec![0.0; block * depth];
-    for (number, out) in out.chunks_mut(block * outputs).enumerate() {
-        let rows = out.len() / outputs;
-        let patches = &mut patches[..rows * depth];
-        patches.par_chunks_mut(depth * 16).enumerate().for_each(|(piece, patches)| {
-            for (i, patch) in patches.chunks_exact_mut(depth).enumerate() {
-                copy_patch(x, patch, number * block + piece * 16 + i, shape, (height, width));
-            }
-        });
-        multiply(
-            ProductShape { rows, columns: outputs, depth },
-            1.0,
-            MatrixView { data: patches, row_stride: depth, column_stride: 1 },
-            MatrixView { data: weight, row_stride: outputs, column_stride: 1 },
-            out,
-            outputs,
-            Destination::Add,
-            Workers::All,
-        );
+    let bias = if bias.len() == outputs { Bias::Outputs(bias) } else { Bias::Runs(bias, pixels) };
+    if shape.stride == 1 && shape.margin == 1 && inputs.min(outputs) >= WINOGRAD {
+        let source = (shape.height, shape.width);
+        let pictures = Pictures { batch, height, width, source, doubled: shape.doubled.is_some() };
+        winograd::convolution(x, pictures, weight, bias, &mut out);
+    } else {
+        let zeros = vec![0.0; inputs];
+        product(|pixel, tap| window(x, &zeros, pixel, tap, shape, (height, width)), weight, bias, &mut out);
     }
     out
 }
 
-/// Copies the 3x3 neighbourhood of one result pixel, zeros where it leaves the picture.
-fn copy_patch(x: &[f32], patch: &mut [f32], pixel: usize, shape: ConvolutionShape, result: (usize, usize)) {
-    let (height, width) = result;
+/// The input pixel that a tap of a result pixel's window falls on, or zeros where that is outside of the picture.
+fn window<'a>(
+    x: &'a [f32],
+    zeros: &'a [f32],
+    pixel: usize,
+    tap: usize,
+    shape: ConvolutionShape,
+    (height, width): (usize, usize),
+) -> &'a [f32] {
     let (picture, row, column) = (pixel / (height * width), pixel / width % height, pixel % width);
-    let inputs = shape.inputs;
     let (source_height, source_width, shift) = match shape.doubled {
         Some((height, width)) => (height, width, 1),
         None => (shape.height, shape.width, 0),
     };
-    for (ky, line) in patch.chunks_exact_mut(3 * inputs).enumerate() {
-        let y = (row * shape.stride + ky).wrapping_sub(shape.margin);
-        if y >= source_height {
-            line.fill(0.0);
-            continue;
-        }
-        for (kx, target) in line.chunks_exact_mut(inputs).enumerate() {
-            let x_at = (column * shape.stride + kx).wrapping_sub(shape.margin);
-            if x_at >= source_width {
-                target.fill(0.0);
-                continue;
-            }
-            let start = ((picture * shape.height + (y >> shift)) * shape.width + (x_at >> shift)) * inputs;
-            target.copy_from_slice(&x[start..start + inputs]);
-        }
+    let y = (row * shape.stride + tap / 3).wrapping_sub(shape.margin);
+    let x_at = (column * shape.stride + tap % 3).wrapping_sub(shape.margin);
+    if y >= source_height || x_at >= source_width {
+        return zeros;
     }
+    let start = (picture * shape.height + (y >> shift)) * shape.width + (x_at >> shift);
+    &x[start * shape.inputs..][..shape.inputs]
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::weight::Elements;
     use super::*;
 
     fn numbers(count: usize, seed: f32) -> Vec<f32> {
@@ -137,7 +111,7 @@ mod tests {
                                 for c in 0..s.inputs {
                                     let pixel = (b * s.height + y as usize) * s.width + x_at as usize;
                                     sum += f64::from(x[pixel * s.inputs + c])
-                                        * f64::from(weight[((ky * 3 + kx) * s.inputs + c) * s.outputs + o]);
+                                        * f64::from(weight[(o * s.inputs + c) * 9 + ky * 3 + kx]);
                                 }
                             }
                         }
@@ -150,26 +124,54 @@ mod tests {
     }
 
     #[test]
-    fn patches_times_weights_equal_the_definition() {
-        let cases = [
-            (1, 1, None, false),
-            (2, 1, None, false),
-            (2, 0, None, false),
-            (1, 1, Some((12, 10)), true),
-            (1, 1, Some((11, 9)), false),
-        ];
-        for (stride, margin, doubled, per_picture) in cases {
-            let shape =
-                ConvolutionShape { batch: 2, height: 6, width: 5, inputs: 7, outputs: 3, stride, margin, doubled };
-            let x = numbers(2 * 6 * 5 * 7, 0.0);
-            let weight = numbers(9 * 7 * 3, 1.0);
-            let bias = numbers(if per_picture { 6 } else { 3 }, 2.0);
-            let found = convolution(&x, &weight, &bias, shape);
-            let expected = naive(&x, &weight, &bias, shape);
-            assert_eq!(found.len(), expected.len());
-            for (found, expected) in found.iter().zip(expected) {
-                assert!((f64::from(*found) - expected).abs() < 1e-5, "{found} is not {expected}");
+    fn both_ways_equal_the_definition() {
+        for (inputs, outputs) in [(7, 3), (20, 36), (33, 17)] {
+            for (stride, margin, doubled, per_picture) in [
+                (1, 1, None, false),
+                (2, 1, None, false),
+                (2, 0, None, false),
+                (1, 1, Some((12, 10)), true),
+                (1, 1, Some((11, 9)), false),
+            ] {
+                let shape =
+                    ConvolutionShape { batch: 2, height: 6, width: 5, inputs, outputs, stride, margin, doubled };
+                let x = numbers(2 * 6 * 5 * inputs, 0.0);
+                let weight = numbers(9 * inputs * outputs, 1.0);
+                let bias = numbers(if per_picture { 2 * outputs } else { outputs }, 2.0);
+                let elements = Weight::new(Elements::F32(&weight), outputs, inputs, 9);
+                let found = convolution(&x, &elements, &bias, shape);
+                let expected = naive(&x, &weight, &bias, shape);
+                assert_eq!(found.len(), expected.len());
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!((f64::from(*found) - expected).abs() < 2e-4, "{found} is not {expected}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn the_number_of_threads_does_not_change_a_bit() {
+        let (inputs, outputs, side) = (40, 100, 30);
+        let (x, w) = (numbers(side * side * inputs, 0.0), numbers(9 * inputs * outputs, 1.0));
+        let bias = vec![0.5; outputs];
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            let weight = Weight::new(Elements::F32(&w), outputs, inputs, 9);
+            let shape = ConvolutionShape {
+                batch: 1,
+                height: side,
+                width: side,
+                inputs,
+                outputs,
+                stride: 1,
+                margin: 1,
+                doubled: None,
+            };
+            pool.install(|| convolution(&x, &weight, &bias, shape))
+        };
+        let one = run(1);
+        for threads in [2, 5] {
+            assert_eq!(one, run(threads), "{threads} threads");
         }
     }
 }

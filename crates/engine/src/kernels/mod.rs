@@ -1,16 +1,29 @@
 //! The CPU hot loops: plain functions over `f32` slices, with rayon inside.
 //!
 //! Every result is the same for every number of threads and on every run: work is split only over independent
-//! outputs, in pieces whose size depends on the shapes alone, and sums run in one fixed order. Elementwise loops are
-//! compiled for several instruction sets (`pulp`) but use no fused multiply-add, so their bits do not depend on the
-//! CPU; the matrix product does use it (see [`crate::machine_class`]).
+//! outputs, and sums run in one fixed order. Loops are compiled for several instruction sets, one of which is chosen
+//! when the program runs ([`dispatch`]). A sum is one chain of fused multiply-adds from its first summand to its last
+//! whatever the width of the registers, and elementwise loops use no fused ones, so that all processors that can fuse
+//! give the same bits (see [`crate::machine_class`]).
 //!
 //! Pictures are channels-last here (`[batch, height, width, channels]`): a 1x1 convolution is then a matrix product
-//! as it stands, and a 3x3 convolution copies whole pixels.
+//! as it stands, and a window of a 3x3 convolution is nine whole pixels. Weights stay in the precision and the order
+//! of their file; each task widens the few columns that it multiplies by.
 
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod convolution;
 pub(crate) mod math;
-pub(crate) mod matrix;
 pub(crate) mod normalization;
+pub(crate) mod product;
+mod scratch;
+mod shared;
+mod tile;
+pub(crate) mod weight;
+mod winograd;
+
+/// Runs `work` compiled for the best instruction set that this processor has.
+#[inline(always)]
+fn dispatch<W: pulp::WithSimd>(work: W) -> W::Output {
+    pulp::Arch::new().dispatch(work)
+}

@@ -1,4 +1,4 @@
-use candle_core::{CpuStorage, CustomOp3, DType, Device, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp2, DType, Device, Layout, Result, Shape, Tensor, bail};
 
 use super::floats;
 use crate::EngineError;
@@ -32,7 +32,7 @@ impl Convolution {
     /// Loads `weight` and `bias`.
     pub(crate) fn load(scope: &Scope<'_>, resize: Resize) -> std::result::Result<Self, EngineError> {
         let weight = scope.convolution("weight")?;
-        let bias = scope.vector("bias", Some(weight.dims()[1]))?;
+        let bias = scope.vector("bias", Some(weight.outputs()))?;
         Ok(Self { weight, bias: Some(bias), resize })
     }
 
@@ -52,11 +52,11 @@ impl Convolution {
     }
 
     pub(crate) fn inputs(&self) -> usize {
-        self.weight.dims()[0] / 9
+        self.weight.inputs()
     }
 
     pub(crate) fn outputs(&self) -> usize {
-        self.weight.dims()[1]
+        self.weight.outputs()
     }
 
     fn bias(&self) -> Result<Tensor> {
@@ -67,12 +67,12 @@ impl Convolution {
     }
 
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias()?, &Conv { resize: self.resize, cut: None })
+        self.apply(x, &self.bias()?, None)
     }
 
     /// Doubles the picture to `size` (height, width): twice its size, or one pixel less where it had been odd.
     pub(crate) fn forward_to(&self, x: &Tensor, size: (usize, usize)) -> Result<Tensor> {
-        x.apply_op3_no_bwd(&self.weight.get()?, &self.bias()?, &Conv { resize: self.resize, cut: Some(size) })
+        self.apply(x, &self.bias()?, Some(size))
     }
 
     /// The convolution plus one value per picture and channel.
@@ -81,16 +81,21 @@ impl Convolution {
     /// - offset: `[batch, outputs]`
     pub(crate) fn forward_with_offset(&self, x: &Tensor, offset: &Tensor) -> Result<Tensor> {
         let bias = offset.broadcast_add(&self.bias()?)?;
-        x.apply_op3_no_bwd(&self.weight.get()?, &bias, &Conv { resize: self.resize, cut: None })
+        self.apply(x, &bias, None)
+    }
+
+    fn apply(&self, x: &Tensor, bias: &Tensor, cut: Option<(usize, usize)>) -> Result<Tensor> {
+        x.apply_op2_no_bwd(bias, &Conv { weight: &self.weight, resize: self.resize, cut })
     }
 }
 
-struct Conv {
+struct Conv<'a> {
+    weight: &'a Parameter,
     resize: Resize,
     cut: Option<(usize, usize)>,
 }
 
-impl CustomOp3 for Conv {
+impl CustomOp2 for Conv<'_> {
     fn name(&self) -> &'static str {
         "convolution"
     }
@@ -99,16 +104,14 @@ impl CustomOp3 for Conv {
         &self,
         x: &CpuStorage,
         xl: &Layout,
-        w: &CpuStorage,
-        wl: &Layout,
         b: &CpuStorage,
         bl: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let (batch, height, width, inputs) = xl.shape().dims4()?;
-        let (depth, outputs) = wl.shape().dims2()?;
+        let outputs = self.weight.outputs();
         let bias = floats(b, bl)?;
-        if depth != 9 * inputs || (bias.len() != outputs && bias.len() != batch * outputs) {
-            bail!("a convolution with {} inputs got {:?}", depth / 9, xl.shape());
+        if self.weight.inputs() != inputs || (bias.len() != outputs && bias.len() != batch * outputs) {
+            bail!("a convolution with {} inputs got {:?}", self.weight.inputs(), xl.shape());
         }
         let shape = ConvolutionShape {
             batch,
@@ -129,7 +132,8 @@ impl CustomOp3 for Conv {
             bail!("a picture of {height}x{width} cannot be halved");
         }
         let (out_height, out_width) = shape.result_size();
-        let out = convolution(floats(x, xl)?, floats(w, wl)?, bias, shape);
+        let x = floats(x, xl)?;
+        let out = self.weight.with_weight(|weight| Ok(convolution(x, weight, bias, shape)))?;
         Ok((CpuStorage::F32(out), Shape::from((batch, out_height, out_width, outputs))))
     }
 }

@@ -2,7 +2,8 @@ use candle_core::Result;
 
 use super::key::Part;
 use super::stored::Stored;
-use crate::kernels::matrix::{Destination, MatrixView, ProductShape, Workers, multiply};
+use crate::kernels::product::{self, Bias};
+use crate::kernels::weight::{Elements, Weight};
 
 /// How a layer's weight is changed, before it is scaled.
 #[derive(Debug)]
@@ -142,38 +143,28 @@ impl Factors {
 
 /// `scale · left x right`: `left` is `[outputs, rank]` with the given strides, `right` is `[rank, inputs * taps]`.
 fn product(left: &[f32], strides: (usize, usize), right: &[f32], extent: Extent, scale: f32) -> Vec<f32> {
-    let mut out = vec![0.0; extent.elements()];
-    let row = extent.row();
-    multiply(
-        ProductShape { rows: extent.outputs, columns: row, depth: left.len() / extent.outputs },
-        scale,
-        MatrixView { data: left, row_stride: strides.0, column_stride: strides.1 },
-        MatrixView { data: right, row_stride: row, column_stride: 1 },
-        &mut out,
-        row,
-        Destination::Overwrite,
-        Workers::All,
-    );
-    out
+    let rank = left.len() / extent.outputs;
+    let element = |at: usize| scale * left[at / rank * strides.0 + at % rank * strides.1];
+    matrix_product(&(0..left.len()).map(element).collect::<Vec<_>>(), rank, right)
 }
 
 /// For each of `outer` matrices `[rank, taps]` of the core: `downᵀ · matrix`, one row of `inputs * taps`.
 fn through_core(core: &[f32], down: &[f32], outer: usize, extent: Extent) -> Vec<f32> {
     let Extent { inputs, taps, .. } = extent;
     let rank = down.len() / inputs;
-    let mut out = vec![0.0; outer * inputs * taps];
-    for (matrix, row) in core.chunks_exact(rank * taps).zip(out.chunks_exact_mut(inputs * taps)) {
-        multiply(
-            ProductShape { rows: inputs, columns: taps, depth: rank },
-            1.0,
-            MatrixView { data: down, row_stride: 1, column_stride: inputs },
-            MatrixView { data: matrix, row_stride: taps, column_stride: 1 },
-            row,
-            taps,
-            Destination::Overwrite,
-            Workers::One,
-        );
-    }
+    let turned: Vec<f32> = (0..down.len()).map(|at| down[at % rank * inputs + at / rank]).collect();
+    core.chunks_exact(rank * taps).take(outer).flat_map(|matrix| matrix_product(&turned, rank, matrix)).collect()
+}
+
+/// `left x right`.
+///
+/// # Shapes
+/// - left: `[rows, depth]`; right: `[depth, columns]`
+fn matrix_product(left: &[f32], depth: usize, right: &[f32]) -> Vec<f32> {
+    let columns = right.len() / depth;
+    let mut out = vec![0.0; left.len() / depth * columns];
+    let right = Weight::inputs_first(Elements::F32(right), columns, depth);
+    product::product(|row, _| &left[row * depth..][..depth], &right, Bias::None, &mut out);
     out
 }
 

@@ -74,8 +74,8 @@ impl<'a> Naming<'a> {
         match self {
             Self::Transformers { projection, .. } => Linear::load_for(&projection.scope("text_projection"), width),
             Self::OpenClip { model } => {
-                let weight = model.table("text_projection")?;
-                if weight.dims()[0] != width {
+                let weight = model.projection("text_projection")?;
+                if weight.inputs() != width {
                     return Err(model.unfit("text_projection", &format!("a matrix with {width} rows")));
                 }
                 Ok(Linear::of(weight, None))
