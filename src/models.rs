@@ -67,9 +67,7 @@ impl ModelChoice {
 
     /// What a sealed process must be able to read to draw with it.
     pub(crate) fn reads(&self) -> Vec<PathBuf> {
-        let facts = Path::new(engine::PROCESSOR_FACTS);
-        let own = self.path.iter().cloned().chain(self.library.reads());
-        own.chain(facts.exists().then(|| facts.to_path_buf())).collect()
+        self.path.iter().cloned().chain(self.library.reads()).collect()
     }
 
     /// Loads it, with the VAE that it is recommended with if that is installed.

@@ -32,6 +32,26 @@ fn draw_seed(place: &Place, seed: &str, args: &[&str]) -> Ran {
 }
 
 #[test]
+fn wide_registers_give_the_same_bytes_and_unfused_sums_nearly() {
+    let place = Place::new();
+    let drawn = |kernels: &str| {
+        let mut command = place.command(env!("CARGO_BIN_EXE_fieldforge"));
+        command.args(["generate", "a red apple", "--seed", "1", "--home", "home", "--out", "apple.png"]);
+        let output = command.env("FIELDFORGE_KERNELS", kernels).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        decoded(&place.path("apple.png")).2
+    };
+    let (best, portable) = (drawn("best"), drawn("portable"));
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        assert_eq!(best, drawn("avx2"), "AVX2 and the best instruction set");
+    }
+    let squares = best.iter().zip(&portable).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2));
+    let mean = squares.sum::<f64>() / best.len() as f64;
+    assert!(mean < 255.0 * 255.0 / 10_f64.powf(5.0), "below 50 dB: mean square {mean}");
+}
+
+#[test]
 fn pictures_are_drawn_from_pictures() {
     let place = Place::new();
     draw(&place, &["--out", "first.png", "--batch", "2"]).expect_success();

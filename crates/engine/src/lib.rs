@@ -81,7 +81,7 @@ pub use generate_settings::GenerateSettings;
 pub use infotext::{Infotext, Recipe, UsedFile, UsedFiles};
 pub use library::{Library, Shelf};
 pub use lora::{AppliedLora, Lora, LoraInfo, LoraReport, TagCount};
-pub use machine::{PROCESSOR_FACTS, machine_class};
+pub use machine::machine_class;
 pub use model::Model;
 pub use model_info::ModelInfo;
 pub use noise_settings::{NoiseSettings, StepNoise};

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use super::dispatch;
 use super::math::{erf, exp};
 
 /// Elements that one task handles.
@@ -10,9 +11,8 @@ const PIECE: usize = 16_384;
 /// Applies `f` to all of `values`, vectorized and in parallel.
 #[inline(always)]
 fn apply(values: &mut [f32], f: impl Fn(f32) -> f32 + Sync) {
-    let arch = pulp::Arch::new();
     values.par_chunks_mut(PIECE).for_each(|piece| {
-        arch.dispatch(|| {
+        dispatch(|| {
             for value in piece.iter_mut() {
                 *value = f(*value);
             }
@@ -45,10 +45,9 @@ pub(crate) fn leaky_relu(values: &mut [f32], slope: f32) {
 /// # Shapes
 /// - values: `[pixels, channels]`; slopes: `[channels]`
 pub(crate) fn parametric_relu(values: &mut [f32], slopes: &[f32]) {
-    let arch = pulp::Arch::new();
     let pixels = (PIECE / slopes.len().max(1)).max(1);
     values.par_chunks_mut(pixels * slopes.len().max(1)).for_each(|piece| {
-        arch.dispatch(|| {
+        dispatch(|| {
             for pixel in piece.chunks_exact_mut(slopes.len()) {
                 for (value, &slope) in pixel.iter_mut().zip(slopes) {
                     *value = if *value > 0.0 { *value } else { *value * slope };
@@ -84,10 +83,9 @@ pub(crate) fn gelu(values: &mut [f32]) {
 /// - x: `[rows, 2 * width]`, result: `[rows, width]`
 pub(crate) fn geglu(x: &[f32], width: usize) -> Vec<f32> {
     let mut out = vec![0.0; x.len() / 2];
-    let arch = pulp::Arch::new();
     let rows = (PIECE / width.max(1)).max(1);
     out.par_chunks_mut(rows * width).zip(x.par_chunks(2 * rows * width)).for_each(|(out, x)| {
-        arch.dispatch(|| {
+        dispatch(|| {
             for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(2 * width)) {
                 let (value, gate) = x.split_at(width);
                 for ((out, &value), &gate) in out.iter_mut().zip(value).zip(gate) {

@@ -52,7 +52,8 @@ pub(crate) fn attention(q: &[f32], k: &[f32], v: &[f32], shape: AttentionShape) 
         let panels = &*panels;
         (0..heads * blocks).into_par_iter().for_each(|task| {
             let (h, first) = (task / blocks, task % blocks * QUERIES);
-            let (key_panels, value_panels) = panels[h * (key_size + value_size)..][..key_size + value_size].split_at(key_size);
+            let (key_panels, value_panels) =
+                panels[h * (key_size + value_size)..][..key_size + value_size].split_at(key_size);
             dispatch(&Block {
                 q: &q[picture * queries * width..][..queries * width],
                 keys: key_panels,

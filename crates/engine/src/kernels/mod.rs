@@ -2,7 +2,7 @@
 //!
 //! Every result is the same for every number of threads and on every run: work is split only over independent
 //! outputs, and sums run in one fixed order. Loops are compiled for several instruction sets, one of which is chosen
-//! when the program runs ([`dispatch`]). A sum is one chain of fused multiply-adds from its first summand to its last
+//! when the program runs (`instruction_set`). A sum is one chain of fused multiply-adds from its first summand to its last
 //! whatever the width of the registers, and elementwise loops use no fused ones, so that all processors that can fuse
 //! give the same bits (see [`crate::machine_class`]).
 //!
@@ -13,6 +13,7 @@
 pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod convolution;
+mod instruction_set;
 pub(crate) mod math;
 pub(crate) mod normalization;
 pub(crate) mod product;
@@ -22,8 +23,4 @@ mod tile;
 pub(crate) mod weight;
 mod winograd;
 
-/// Runs `work` compiled for the best instruction set that this processor has.
-#[inline(always)]
-fn dispatch<W: pulp::WithSimd>(work: W) -> W::Output {
-    pulp::Arch::new().dispatch(work)
-}
+pub(crate) use instruction_set::{dispatch, fuses};

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 
 use super::activation::silu_of;
+use super::dispatch;
 
 /// Pixels whose channel sums are taken in one piece; the pieces are then added up in order, in f64.
 const PIXELS: usize = 256;
@@ -64,10 +65,9 @@ impl GroupNormalization<'_> {
 /// # Shapes
 /// - picture: `[pixels, channels]`; scale, shift: `[channels]`
 pub(crate) fn affine(picture: &mut [f32], scale: &[f32], shift: &[f32], silu: bool) {
-    let arch = pulp::Arch::new();
     let channels = scale.len().max(1);
     picture.par_chunks_mut(PIXELS * channels).for_each(|piece| {
-        arch.dispatch(|| {
+        dispatch(|| {
             for pixel in piece.chunks_exact_mut(channels) {
                 for ((value, &scale), &shift) in pixel.iter_mut().zip(scale).zip(shift) {
                     let normal = *value * scale + shift;
@@ -81,12 +81,11 @@ pub(crate) fn affine(picture: &mut [f32], scale: &[f32], shift: &[f32], silu: bo
 /// Sums of `f(value, centre)` per channel.
 #[inline(always)]
 fn channel_sums(picture: &[f32], channels: usize, f: impl Fn(f32, f32) -> f32 + Sync, centre: &[f32]) -> Vec<f64> {
-    let arch = pulp::Arch::new();
     let pieces: Vec<Vec<f32>> = picture
         .par_chunks(PIXELS * channels)
         .map(|piece| {
             let mut sums = vec![0.0_f32; channels];
-            arch.dispatch(|| {
+            dispatch(|| {
                 for pixel in piece.chunks_exact(channels) {
                     for ((sum, &value), &centre) in sums.iter_mut().zip(pixel).zip(centre) {
                         *sum += f(value, centre);
@@ -112,9 +111,8 @@ fn channel_sums(picture: &[f32], channels: usize, f: impl Fn(f32, f32) -> f32 + 
 pub(crate) fn layer_normalization(x: &[f32], weight: &[f32], bias: &[f32], epsilon: f32) -> Vec<f32> {
     let width = weight.len();
     let mut out = vec![0.0; x.len()];
-    let arch = pulp::Arch::new();
     out.par_chunks_mut(width * 16).zip(x.par_chunks(width * 16)).for_each(|(out, x)| {
-        arch.dispatch(|| {
+        dispatch(|| {
             for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
                 let mean = sum_in_lanes(x, |value| value) / width as f32;
                 let variance = sum_in_lanes(x, |value| (value - mean) * (value - mean)) / width as f32;

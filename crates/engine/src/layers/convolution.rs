@@ -100,13 +100,7 @@ impl CustomOp2 for Conv<'_> {
         "convolution"
     }
 
-    fn cpu_fwd(
-        &self,
-        x: &CpuStorage,
-        xl: &Layout,
-        b: &CpuStorage,
-        bl: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, b: &CpuStorage, bl: &Layout) -> Result<(CpuStorage, Shape)> {
         let (batch, height, width, inputs) = xl.shape().dims4()?;
         let outputs = self.weight.outputs();
         let bias = floats(b, bl)?;
