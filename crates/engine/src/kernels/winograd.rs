@@ -212,9 +212,9 @@ impl Multiply<'_> {
                         }
                         *column = transform_weights(simd, kernel);
                     }
-                    for i in 0..6 {
-                        let line = [columns[0][i], columns[1][i], columns[2][i]];
-                        for (j, value) in transform_weights(simd, line).into_iter().enumerate() {
+                    let [left, middle, right] = columns;
+                    for (i, ((left, middle), right)) in left.into_iter().zip(middle).zip(right).enumerate() {
+                        for (j, value) in transform_weights(simd, [left, middle, right]).into_iter().enumerate() {
                             let at = ((i * 6 + j) * inputs + first + input) * width + half * lanes;
                             simd.partial_store_f32s(&mut panel[at..at + lanes], value);
                         }
