@@ -64,6 +64,10 @@ pub(crate) enum Command {
     History(HistoryArgs),
     /// Remove old installations
     Gc(GcArgs),
+    /// Keep a whole home safe: models, settings, pictures, history and the program, in a bundle
+    Backup(BackupArgs),
+    /// Bring a backup, or a folder frozen with `import --whole`, back as it was, all or nothing
+    Restore(RestoreArgs),
     /// Make a key that signs bundles
     Keygen(KeygenArgs),
     /// Put a damaged bundle back together with its recovery data
@@ -486,6 +490,64 @@ pub(crate) struct GcArgs {
     pub(crate) keep: usize,
     #[command(flatten)]
     pub(crate) home: HomeArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BackupArgs {
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
+    #[command(flatten)]
+    pub(crate) freeze: FreezeArgs,
+}
+
+/// How a folder is frozen.
+#[derive(Args, Debug)]
+pub(crate) struct FreezeArgs {
+    /// Write the bundle folder here
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Go on in this folder, on another stick, when --out is full (may be repeated; on a terminal it asks)
+    #[arg(long, value_name = "DIR")]
+    pub(crate) next: Vec<PathBuf>,
+    /// What to call it [default: as the earlier one, else after the folder]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Leave out what this earlier backup holds: its folder, or the inventory.json from it (may be repeated)
+    #[arg(long, value_name = "EARLIER")]
+    pub(crate) have: Vec<PathBuf>,
+    /// Read every file, even those that look unchanged since
+    #[arg(long)]
+    pub(crate) rehash: bool,
+    /// Cut the archive into files of at most this size, for example 4GB [default: what the target's file system allows]
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) volume_size: Option<ByteSize>,
+    #[command(flatten)]
+    pub(crate) sign: SignArgs,
+    /// Recovery data to add, from which damaged places can be computed again; 0 for none
+    #[arg(long, value_name = "PERCENT", default_value = "2%", value_parser = percent)]
+    pub(crate) recovery: f64,
+    /// Replace a bundle that is already in --out
+    #[arg(long)]
+    pub(crate) replace: bool,
+    /// Do not read from the medium again what was written to it
+    #[arg(long)]
+    pub(crate) no_read_back: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct RestoreArgs {
+    /// The backup's folder, and those that it builds on, in any order
+    #[arg(value_name = "BACKUP", required = true)]
+    pub(crate) backups: Vec<PathBuf>,
+    /// The folder to make
+    #[arg(long, value_name = "DIR")]
+    pub(crate) to: PathBuf,
+    /// Accept only this minisign public key: the key or its .pub file (may be repeated) [default: any, and its words are shown]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) trust: Vec<String>,
+    /// Accept a backup that nobody signed
+    #[arg(long)]
+    pub(crate) allow_unsigned: bool,
 }
 
 #[derive(Args, Debug)]

@@ -134,6 +134,7 @@ from_hinted!(
     ::install::InstallError,
     ::install::ImportError,
     ::install::RepairError,
+    ::install::RestoreError,
     seal::SealError,
     engine::EngineError,
     server::ServerError,

@@ -58,6 +58,8 @@ fn run(command: Option<Command>, output: &Output) -> Outcome {
         Some(Command::Inventory(args)) => commands::inventory::inventory(&args, output),
         Some(Command::History(args)) => commands::inventory::history(&args, output),
         Some(Command::Gc(args)) => commands::inventory::collect_garbage(&args, output),
+        Some(Command::Backup(args)) => commands::backup::run(&args, output),
+        Some(Command::Restore(args)) => commands::restore::run(&args, output),
         Some(Command::Keygen(args)) => commands::keygen::run(&args, output),
         Some(Command::Repair(args)) => output.stop().gently(|| commands::repair::run(&args, output)),
         Some(Command::Models(args)) => commands::models::run(&args, output),

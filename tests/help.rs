@@ -20,6 +20,8 @@ fn every_help_text_is_as_written() {
         "inventory",
         "history",
         "gc",
+        "backup",
+        "restore",
         "keygen",
         "inspect",
         "models",

@@ -2,6 +2,7 @@
 
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// Where the bytes of a file are: on disk, or inside this program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,6 +11,8 @@ pub enum Content {
     Disk(PathBuf),
     /// A part of this program.
     Memory(&'static [u8]),
+    /// Made, or read, just before.
+    Bytes(Arc<[u8]>),
 }
 
 /// Reads a [`Content`] from its beginning; can seek.
@@ -19,6 +22,8 @@ pub enum ContentReader {
     File(fs_err::File),
     /// From memory.
     Memory(Cursor<&'static [u8]>),
+    /// From memory that is shared.
+    Bytes(Cursor<Arc<[u8]>>),
 }
 
 impl Content {
@@ -30,6 +35,7 @@ impl Content {
         Ok(match self {
             Self::Disk(path) => ContentReader::File(fs_err::File::open(path)?),
             Self::Memory(bytes) => ContentReader::Memory(Cursor::new(bytes)),
+            Self::Bytes(bytes) => ContentReader::Bytes(Cursor::new(Arc::clone(bytes))),
         })
     }
 
@@ -41,6 +47,7 @@ impl Content {
         match self {
             Self::Disk(path) => Ok(fs_err::metadata(path)?.len()),
             Self::Memory(bytes) => Ok(bytes.len() as u64),
+            Self::Bytes(bytes) => Ok(bytes.len() as u64),
         }
     }
 }
@@ -50,6 +57,7 @@ impl Read for ContentReader {
         match self {
             Self::File(file) => file.read(buffer),
             Self::Memory(bytes) => bytes.read(buffer),
+            Self::Bytes(bytes) => bytes.read(buffer),
         }
     }
 }
@@ -59,6 +67,7 @@ impl Seek for ContentReader {
         match self {
             Self::File(file) => file.seek(to),
             Self::Memory(bytes) => bytes.seek(to),
+            Self::Bytes(bytes) => bytes.seek(to),
         }
     }
 }

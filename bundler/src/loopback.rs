@@ -230,7 +230,7 @@ pub fn send_content(request: &Request, content: &Content, stream: &mut TcpStream
 fn etag(content: &Content, size: u64) -> String {
     let changed = match content {
         Content::Disk(path) => fs_err::metadata(path).and_then(|metadata| metadata.modified()).ok(),
-        Content::Memory(_) => None,
+        Content::Memory(_) | Content::Bytes(_) => None,
     };
     let changed = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok()).unwrap_or_default();
     format!("\"{size:x}-{:x}\"", changed.as_nanos())

@@ -18,8 +18,8 @@ use compression::Compressors;
 use folder::BundleFolder;
 use journal::{Journal, Settings};
 use manifest::{
-    ArchivePlan, BundleManifest, BundlePath, ByteSize, Codec, Component, ComponentId, Event, Inventory, Needs, Program,
-    Reporter, Segment, SelfTestSpec, Sha256, layout,
+    ArchivePlan, BundleManifest, BundlePath, ByteSize, Codec, Component, ComponentId, Event, Frozen, Inventory, Needs,
+    Program, Reporter, Segment, SelfTestSpec, Sha256, layout,
 };
 use ordered::Pool;
 use read_back::Reading;
@@ -60,6 +60,8 @@ pub struct PackInput<'a> {
     pub sequence: u64,
     /// What the offline machine has already: the archive holds only what is missing there.
     pub have: Option<&'a Inventory>,
+    /// It is a frozen folder, not something to install.
+    pub frozen: Option<Frozen>,
     /// Signs the manifest.
     pub key: Option<&'a SigningKey>,
 }
@@ -285,6 +287,7 @@ fn describe(
         },
         default_model: input.default_model.clone(),
         self_test: input.self_test.clone(),
+        frozen: input.frozen.clone(),
         programs,
         components: input.components.clone(),
         files: files.iter().zip(surveyed).map(|(file, surveyed)| surveyed.entry(file)).collect(),
@@ -302,8 +305,8 @@ fn describe(
 fn without(mut manifest: BundleManifest, have: &Inventory) -> BundleManifest {
     let (files, chunks) = (have.files(), have.chunks());
     for file in &mut manifest.files {
-        // Whoever extracts the parts of an update with stock tools needs the decoder, too.
-        if Codec::is_decoder(&file.path) {
+        // Whoever extracts the parts of an update with stock tools needs the decoder, too; and a frozen folder its names.
+        if Codec::is_decoder(&file.path) || file.path.as_str() == layout::TREE {
             continue;
         }
         if files.contains(&file.sha256) {

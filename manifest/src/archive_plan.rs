@@ -306,6 +306,7 @@ mod tests {
             needs: crate::Needs::default(),
             default_model: None,
             self_test: None,
+            frozen: None,
             programs: vec![],
             components: vec![],
             files,

@@ -1,6 +1,6 @@
 //! `MANIFEST.json`: every byte of a bundle, known before the first one is written.
 
-use crate::{BundlePath, Component, ComponentId, ComponentKind, FileEntry, ManifestError, Sha256, layout};
+use crate::{BundlePath, Component, ComponentId, ComponentKind, FileEntry, Frozen, ManifestError, Sha256, layout};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,6 +30,9 @@ pub struct BundleManifest {
     /// What the self-test draws and what must come out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub self_test: Option<SelfTestSpec>,
+    /// It holds a folder to be restored, nothing to be installed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<Frozen>,
     /// The programs that lie beside the archive.
     #[serde(default)]
     pub programs: Vec<Program>,
@@ -228,6 +231,10 @@ impl BundleManifest {
         if let Some(path) = folders.iter().find_map(|folder| names.get(folder)) {
             return Err(format!("`{path}` is a file and a folder"));
         }
+        let tree = self.files.iter().find(|file| file.path.as_str() == layout::TREE);
+        if self.frozen.is_some() && !tree.is_some_and(|tree| tree.carried.is_none()) {
+            return Err(format!("it holds a frozen folder, but no `{}`", layout::TREE));
+        }
         if let Some(spec) = &self.self_test {
             for path in [&spec.model, &spec.picture] {
                 if self.file(path).is_none() {
@@ -281,6 +288,7 @@ mod tests {
             needs: Needs::default(),
             default_model: None,
             self_test: None,
+            frozen: None,
             programs: vec![],
             components: vec![Component {
                 id: "spark".parse().unwrap(),

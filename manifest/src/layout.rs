@@ -77,6 +77,15 @@ pub const SELF_TEST_TEXT: &str = "self-test.txt";
 /// The picture that the self-test drew.
 pub const SELF_TEST_PICTURE: &str = "picture.png";
 
+/// What a frozen folder held, a member of the archive.
+pub const TREE: &str = "TREE.json";
+/// The folder for the content of a frozen folder's files inside a bundle, under their own names.
+pub const FROZEN_FILES: &str = "files";
+/// The same for files whose names a bundle cannot use: called by their digests.
+pub const FROZEN_ODD: &str = "odd-names";
+/// What the next backup need not carry, beside the archive of a frozen folder.
+pub const FROZEN_INVENTORY: &str = "inventory.json";
+
 /// The folder for reference pictures inside a bundle.
 pub const GOLDEN: &str = "golden";
 /// The folder for parts of files inside an update.

@@ -136,6 +136,7 @@ pub(crate) fn pack(
         made_by: crate::PROGRAM_VERSION.to_owned(),
         sequence: fetched.lock.sequence,
         have,
+        frozen: None,
         key,
     };
     Ok(bundler::pack(&input, options, output)?)
@@ -167,7 +168,7 @@ pub(crate) fn read_back(report: &PackReport, output: &Output) -> Outcome {
 }
 
 /// The machines that this program runs on.
-fn target() -> String {
+pub(crate) fn target() -> String {
     format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS)
 }
 
@@ -235,6 +236,7 @@ fn golden(
     let model = match &file.content {
         Content::Disk(path) => Model::open(path)?,
         Content::Memory(bytes) => Model::from_static(component.id.as_str(), bytes)?,
+        Content::Bytes(bytes) => Model::from_static(component.id.as_str(), bytes.to_vec().leak())?,
     };
     let none = RecommendedSettings::default();
     let mut settings = models::starting_settings(Some(model.info()), component.settings.as_ref().unwrap_or(&none));

@@ -161,6 +161,7 @@ pub(crate) fn pack_kit(
         component: id.clone(),
         size: content.len() as u64,
         sha256: Sha256::of(&content),
+        surveyed: None,
         content: Content::Memory(content.leak()),
         surveyed: None,
     });
@@ -183,6 +184,7 @@ pub(crate) fn pack_kit(
         made_by: "fieldforge test".to_owned(),
         sequence: edition,
         have,
+        frozen: None,
         key: None,
     };
     let options =

@@ -231,7 +231,7 @@ impl PackError {
     pub(crate) fn changed(file: &PackFile, reason: &'static str) -> Self {
         let place = match &file.content {
             Content::Disk(path) => path.display().to_string(),
-            Content::Memory(_) => "built in".to_owned(),
+            Content::Memory(_) | Content::Bytes(_) => "built in".to_owned(),
         };
         Self::Changed { path: file.path.clone(), file: place, reason }
     }

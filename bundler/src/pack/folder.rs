@@ -149,7 +149,7 @@ impl BundleFolder {
 fn is_ours(name: &str) -> bool {
     let name = name.strip_suffix(layout::PARTIAL_SUFFIX).unwrap_or(name);
     let program = name == "fieldforge" || name.starts_with("fieldforge-") || name == "fieldforge.exe";
-    [layout::START_HERE, layout::SBOM, layout::SHA256SUMS, layout::PACKING].contains(&name)
+    [layout::START_HERE, layout::SBOM, layout::SHA256SUMS, layout::PACKING, layout::FROZEN_INVENTORY].contains(&name)
         || program
         || layout::parse_volume_name(name).is_some()
         || layout::parse_recovery_name(name).is_some()

@@ -1,6 +1,6 @@
 //! `START-HERE.txt`: for whoever finds this stick.
 
-use manifest::{BundleManifest, ByteSize, layout};
+use manifest::{BundleManifest, ByteSize, Frozen, layout};
 use std::fmt::Write as _;
 
 /// Which stick a text is for.
@@ -17,9 +17,56 @@ pub(crate) struct StickNote<'a> {
 
 /// The text. It depends on nothing but the bundle, so that it is the same each time.
 pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
-    let several = stick.number > 1 || !stick.last;
-    let name = &manifest.name;
+    let mut text = match &manifest.frozen {
+        Some(frozen) => to_restore(manifest, frozen, stick),
+        None => to_install(manifest, stick),
+    };
+    describe(&mut text, manifest, stick);
+    text
+}
+
+/// What to do with a frozen folder.
+fn to_restore(manifest: &BundleManifest, frozen: &Frozen, stick: &StickNote<'_>) -> String {
+    let BundleManifest { name, sequence, .. } = manifest;
+    let program = match manifest.programs.first() {
+        Some(program) => format!("./{}", program.file),
+        None => "fieldforge".to_owned(),
+    };
     let mut text = format!(
+        "START HERE\n==========\n\n\
+        This folder holds {part}{}, called \"{name}\", edition {sequence}.\n\n{}\
+        It brings a folder back as it was, on any computer, under any path: every file, bit for bit.\n\n\n",
+        frozen.what,
+        if stick.is_alone() { String::new() } else { stick.text() },
+        part = if stick.is_alone() { "" } else { "a part of " },
+    );
+    if !frozen.builds_on.is_empty() {
+        text.push_str("It holds only what changed. To restore it, these are needed, too:\n\n");
+        for edition in &frozen.builds_on {
+            let _ = writeln!(text, "    {edition}");
+        }
+        text.push_str("\n\n");
+    }
+    let more = if frozen.builds_on.is_empty() { "" } else { " THE-OTHER-FOLDERS" };
+    let _ = write!(
+        text,
+        "WHAT TO DO ON LINUX\n-------------------\n\n\
+        1. Open a terminal in this folder.\n\
+        2. Type this and press Enter; choose a folder that does not exist yet:\n\n\
+        \x20      {program} restore .{more} --to ~/restored\n\n\
+        You can stop at any time with Ctrl+C and start again: it goes on where it was. Nothing here\n\
+        is changed. To check this folder only:      {program} verify .\n\n"
+    );
+    if manifest.programs.is_empty() {
+        text.push_str("The program `fieldforge` lies in the folder of the first edition.\n\n");
+    }
+    text
+}
+
+/// What to do with a bundle.
+fn to_install(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
+    let name = &manifest.name;
+    format!(
         "START HERE\n==========\n\n\
         This folder is {part}a Fieldforge bundle called \"{name}\".\n\n{sticks}\
         It holds everything that is needed to make pictures from words on a computer that has\n\
@@ -37,10 +84,15 @@ pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
         To check the bundle only:      ./{program} verify .\n\
         To see what is inside:         ./{program} inspect .\n\
         To see all licences:           ./{program} inspect --licences .\n\n",
-        part = if several { "a part of " } else { "" },
-        sticks = if several { stick.text() } else { String::new() },
+        part = if stick.is_alone() { "" } else { "a part of " },
+        sticks = if stick.is_alone() { String::new() } else { stick.text() },
         program = manifest.programs.first().map_or(layout::PROGRAM, |program| program.file.as_str()),
-    );
+    )
+}
+
+/// What it needs, what is inside, and what to do when something is wrong.
+fn describe(text: &mut String, manifest: &BundleManifest, stick: &StickNote<'_>) {
+    let name = &manifest.name;
     let needs = &manifest.needs;
     let _ = write!(text, "The computer needs {} of free disk space", ByteSize(needs.disk));
     if needs.memory > 0 {
@@ -91,16 +143,20 @@ pub(crate) fn text(manifest: &BundleManifest, stick: &StickNote<'_>) -> String {
         } else {
             String::new()
         },
-        join = if several {
-            format!("First copy the files `{archive}.*` of all sticks into one folder.\n")
-        } else {
+        join = if stick.is_alone() {
             String::new()
+        } else {
+            format!("First copy the files `{archive}.*` of all sticks into one folder.\n")
         },
     );
-    text
 }
 
 impl StickNote<'_> {
+    /// There is no other one.
+    const fn is_alone(&self) -> bool {
+        self.number == 1 && self.last
+    }
+
     /// Which one it is and what is on it.
     fn text(&self) -> String {
         let number = self.number;

@@ -106,6 +106,7 @@ pub(crate) fn only(fetched: &Fetched) -> Vec<u8> {
     match &fetched.files[0].content {
         Content::Disk(path) => fs_err::read(path).unwrap(),
         Content::Memory(bytes) => bytes.to_vec(),
+        Content::Bytes(bytes) => bytes.to_vec(),
     }
 }
 

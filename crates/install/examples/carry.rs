@@ -44,6 +44,7 @@ fn carry(folder: &Path, bundle: &Path) -> Result<(), Box<dyn Error>> {
             component: id.clone(),
             size: fs_err::metadata(&source)?.len(),
             sha256: sha256.split_whitespace().next().unwrap_or_default().parse::<Sha256>()?,
+            surveyed: None,
             content: Content::Disk(source),
             surveyed: None,
         });
@@ -69,6 +70,7 @@ fn carry(folder: &Path, bundle: &Path) -> Result<(), Box<dyn Error>> {
         made_by: "carry".to_owned(),
         sequence: 0,
         have: None,
+        frozen: None,
         key: None,
     };
     let options = PackOptions { out: bundle.to_path_buf(), replace: true, ..PackOptions::default() };

@@ -1,4 +1,5 @@
-//! What the operating system tells about disks, memory and processor. The only file here that knows systems apart.
+//! What the operating system tells about disks, memory and processor. Beside `file_facts`, the only file
+//! here that knows systems apart.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! What is inside a bundle, for people and for programs.
 
 use crate::{Bundle, OpenError};
-use manifest::{ByteSize, Component, ComponentId, Finding, Needs, Program};
+use manifest::{ByteSize, Component, ComponentId, Finding, Frozen, Needs, Program};
 use serde::Serialize;
 use std::fmt;
 use std::path::Path;
@@ -33,6 +33,8 @@ pub struct Inspection {
     pub volumes: Vec<(String, u64)>,
     /// Bytes of all files.
     pub bytes: u64,
+    /// It holds a folder to be restored.
+    pub frozen: Option<Frozen>,
     /// It brings a self-test.
     pub self_test: bool,
     /// What is wrong with the volumes at first sight.
@@ -79,6 +81,7 @@ pub fn inspect(path: &Path) -> Result<Inspection, OpenError> {
         programs: manifest.programs.clone(),
         volumes: bundle.volumes().iter().map(|volume| (volume.name.clone(), volume.size)).collect(),
         bytes: manifest.size(),
+        frozen: manifest.frozen.clone(),
         self_test: manifest.self_test.is_some(),
         findings: bundle.findings().to_vec(),
     })
@@ -109,7 +112,13 @@ impl fmt::Display for Inspection {
         for program in &self.programs {
             writeln!(f, "  program `{}` for {}", program.file, program.target)?;
         }
-        write!(f, "  {}", if self.self_test { "brings a self-test" } else { "brings no self-test" })?;
+        match &self.frozen {
+            Some(frozen) => {
+                write!(f, "  {}: `fieldforge restore` brings it back", frozen.what)?;
+                frozen.builds_on.iter().try_for_each(|edition| write!(f, "\n  together with {edition}"))?;
+            }
+            None => write!(f, "  {}", if self.self_test { "brings a self-test" } else { "brings no self-test" })?,
+        }
         for finding in &self.findings {
             write!(f, "\n  wrong: {finding}")?;
         }

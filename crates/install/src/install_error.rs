@@ -1,6 +1,6 @@
 //! Why an installation did not happen. The generation in use stays in use.
 
-use manifest::{ByteSize, Finding, PublicKey, Stopped};
+use manifest::{ByteSize, Finding, FrozenKind, PublicKey, Stopped};
 use std::io;
 use std::path::PathBuf;
 
@@ -14,6 +14,14 @@ pub enum InstallError {
         finding: Finding,
         /// The unfinished folder stays, for another try.
         kept: bool,
+    },
+    /// The bundle is there to be restored.
+    #[error("`{bundle}` is {what}: it is restored as a folder, not installed")]
+    Frozen {
+        /// The bundle.
+        bundle: String,
+        /// What it holds.
+        what: FrozenKind,
     },
     /// Nobody signed the bundle.
     #[error("nobody signed the bundle `{bundle}`: whoever held it on its way could have changed it")]
@@ -178,6 +186,7 @@ impl InstallError {
                  verify` tells everything that is wrong. With `--salvage`, what is whole is installed without the rest"
                     .to_owned()
             }
+            Self::Frozen { .. } => "restore it into a new folder: `fieldforge restore BACKUP --to DIR`".to_owned(),
             Self::Unsigned { .. } => {
                 "get a signed one (`fieldforge bundle` signs by itself), or add `--allow-unsigned` if you made it and never \
                  let it out of your hands"

@@ -67,6 +67,9 @@ impl InstallPlan {
     /// # Errors
     /// When the bundle is incomplete or the home cannot hold it.
     pub fn new<State>(bundle: &Bundle<State>, options: &InstallOptions) -> Result<Self, InstallError> {
+        if let Some(frozen) = &bundle.manifest().frozen {
+            return Err(InstallError::Frozen { bundle: bundle.manifest().name.clone(), what: frozen.what });
+        }
         let blocking = bundle.findings().iter().find(|finding| blocks(finding) && !options.salvage);
         if let Some(finding) = blocking {
             // Of a volume that is missing because another one has its name, the other one is the news.

@@ -32,7 +32,9 @@
 
 mod base;
 mod bundle;
+mod contents;
 mod disk;
+mod file_facts;
 mod files;
 mod generation;
 mod home_lock;
@@ -45,6 +47,10 @@ mod open_error;
 mod receipt;
 mod recovery_volumes;
 mod repair;
+mod restore;
+mod restore_error;
+mod restore_plan;
+mod restore_staging;
 #[doc(hidden)]
 pub mod scan;
 mod staged_file;
@@ -55,6 +61,7 @@ mod trust;
 mod verify;
 mod verify_home;
 mod volumes;
+mod walk;
 
 pub use bundle::{Bundle, Unverified, Verified};
 pub use generation::{Generation, collect_garbage, current, history, inventory, roll_back};
@@ -69,7 +76,10 @@ pub use install_plan::{Action, InstallPlan, PlannedFile};
 pub use open_error::OpenError;
 pub use receipt::Receipt;
 pub use repair::{RepairError, RepairReport, RepairedVolume, repair, repair_with};
+pub use restore::{RestoreOptions, Restored, restore};
+pub use restore_error::RestoreError;
 pub use trust::{Trust, trusted_keys};
 pub use verify::{VerifyReport, verify};
 pub use verify_home::verify_home;
 pub use volumes::Volume;
+pub use walk::{StoredFile, Walk, plain_reason};

@@ -50,6 +50,7 @@ pub(crate) fn input<'a>(sandbox: &Sandbox, name: &'a str, contents: &[(String, V
         made_by: "fieldforge test".to_owned(),
         sequence: 0,
         have: None,
+        frozen: None,
         key: None,
     }
 }
