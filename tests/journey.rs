@@ -295,3 +295,92 @@ fn a_taken_port_is_no_obstacle_unless_it_was_asked_for() {
     let serving = Serving::start(command);
     assert_ne!(serving.address.port(), 7860);
 }
+
+/// Every file of a folder with its mode and digest, but what only the machine at hand needs.
+fn digests(folder: &Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let facts = |name: String| {
+        let path = folder.join(&name);
+        let metadata = fs_err::symlink_metadata(&path).unwrap();
+        let content = if metadata.is_file() { fs_err::read(&path).unwrap() } else { Vec::new() };
+        format!("{name} {:o} {}", metadata.permissions().mode(), manifest::Sha256::of(&content))
+    };
+    tree(folder).into_iter().filter(|name| name != manifest::layout::HOME_LOCK).map(facts).collect()
+}
+
+#[test]
+fn a_home_survives_that_its_machine_is_lost() {
+    let place = Place::new();
+    place.spark_bundle();
+    place.run(["install", "kit", "--home", "home"]).expect_success();
+    place.run(["selftest", "--home", "home"]).expect_success();
+    let draw = |home: &str, out: &str| {
+        let args = ["generate", "a banana", "--seed", "7", "--size", "64x64", "--home", home, "--out", out];
+        place.run(args).expect_success();
+        fs_err::read(place.path(out)).unwrap()
+    };
+    let picture = draw("home", "before.png");
+    place.write("home/outputs/2026/before.png", &picture);
+    place.write("home/outputs/trash/name with : and trailing dot.", "thrown away");
+
+    // A whole backup; one with what was added since; one of a home that did not change.
+    place.run(["backup", "--home", "home", "--out", "first"]).expect_success();
+    place.write("home/outputs/2026/after.png", "another picture");
+    std::thread::sleep(Duration::from_secs(4));
+    place.run(["backup", "--home", "home", "--out", "second", "--have", "first"]).expect_success();
+    let inventory = place.path("second/inventory.json").display().to_string();
+    let ran =
+        place.run(["backup", "--home", "home", "--out", "third", "--have", &inventory, "--json"]).expect_success();
+    let line = ran.stdout.lines().last().unwrap();
+    let made: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!((&made["edition"], &made["new_files"]), (&3.into(), &0.into()), "{made:#}");
+    assert!(made["packed_bytes"].as_u64().unwrap() < 200_000, "{made:#}");
+    let sums =
+        Command::new("sha256sum").args(["--quiet", "-c", "SHA256SUMS"]).current_dir(place.path("first")).status();
+    assert!(sums.unwrap().success());
+    place.run(["verify", "third"]).expect_success();
+
+    // The machine is lost. Elsewhere, under another path, with the program of the backup.
+    let before = digests(&place.path("home"));
+    fs_err::remove_dir_all(place.path("home")).unwrap();
+    fs_err::remove_dir_all(place.path("kit")).unwrap();
+    let program = place.path("first/fieldforge");
+    let restore = |bundles: &[&str]| {
+        let mut command = place.command(&program);
+        command.arg("restore").args(bundles).args(["--to", "another place/forge"]);
+        Ran::of(command.output().unwrap())
+    };
+    restore(&["third", "first"]).expect_refusal(&["edition 3 of `home-backup`", "edition 2 of `home-backup`"]);
+    restore(&["second", "third", "first"]).expect_success();
+    assert_eq!(digests(&place.path("another place/forge")), before);
+    assert!(draw("another place/forge", "after.png") == picture, "the picture is another one");
+    let mut command = place.command(place.path("another place/forge/fieldforge"));
+    Ran::of(command.arg("selftest").output().unwrap()).expect_success();
+    restore(&["second", "third", "first"]).expect_refusal(&["not an empty folder"]);
+    place.run(["install", "first", "--home", "elsewhere"]).expect_refusal(&["is a backup of a home"]);
+}
+
+#[test]
+fn a_backup_names_what_it_could_not_read() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    place.spark_bundle();
+    place.run(["install", "kit", "--home", "home"]).expect_success();
+    let secret = place.write("home/outputs/secret.png", "nobody may read this");
+    fs_err::set_permissions(&secret, PermissionsExt::from_mode(0)).unwrap();
+    // Root may read everything.
+    if fs_err::read(&secret).is_ok() {
+        fs_err::remove_file(&secret).unwrap();
+        fs_err::os::unix::fs::symlink("/proc/self/mem", place.path("home/outputs/link")).unwrap();
+        let mut command = place.command("mkfifo");
+        assert!(command.arg("home/outputs/pipe").status().unwrap().success());
+        let ran = place.run(["backup", "--home", "home", "--out", "first"]).expect_success();
+        assert!(ran.stderr.contains("`outputs/pipe` is not in it: it is a pipe"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("`outputs/link` is a link out of the folder"), "{}", ran.stderr);
+    } else {
+        let ran = place.run(["backup", "--home", "home", "--out", "first"]);
+        ran.expect_refusal(&["is not complete", "`outputs/secret.png` is not in it", "may not read"]);
+    }
+    place.run(["restore", "first", "--to", "again"]).expect_success();
+    place.run(["backup", "--home", "home", "--out", "home/inside"]).expect_refusal(&["lies inside"]);
+}

@@ -238,7 +238,7 @@ fn outside(out: &Path, folder: &Path) -> Outcome {
     if let (Some(Ok(place)), Ok(folder_place)) = (existing.map(Path::canonicalize), folder.canonicalize())
         && place.starts_with(&folder_place)
     {
-        return Err(Failure::usage(format!(
+        return Err(Failure::new(format!(
             "`{}` lies inside `{}`, which is to be frozen",
             out.display(),
             folder.display()

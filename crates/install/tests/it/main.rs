@@ -1,6 +1,7 @@
 //! Pack, verify, install, and everything that can go wrong in between.
 
 mod damaged;
+mod frozen;
 mod golden;
 mod hostile;
 mod imported;
