@@ -318,6 +318,14 @@ pub(crate) struct ImportArgs {
     /// Copy nothing; write a forge.toml that names the models, for `bundle`
     #[arg(long, value_name = "FORGE.TOML", conflicts_with_all = ["dry_run", "no_outputs", "home"])]
     pub(crate) write: Option<PathBuf>,
+    /// Take nothing out of the folder: freeze all of it into a bundle, from which `restore` brings it back bit for bit
+    #[arg(long, requires = "out", conflicts_with_all = ["dry_run", "all", "no_outputs", "write", "home"])]
+    pub(crate) whole: bool,
+    /// Write the bundle folder here
+    #[arg(long, short, value_name = "DIR", requires = "whole", help_heading = "With --whole")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten, next_help_heading = "With --whole")]
+    pub(crate) freeze: FreezeArgs,
 }
 
 #[derive(Args, Debug)]
@@ -496,6 +504,9 @@ pub(crate) struct GcArgs {
 pub(crate) struct BackupArgs {
     #[command(flatten)]
     pub(crate) home: HomeArgs,
+    /// Write the bundle folder here
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
     #[command(flatten)]
     pub(crate) freeze: FreezeArgs,
 }
@@ -503,9 +514,6 @@ pub(crate) struct BackupArgs {
 /// How a folder is frozen.
 #[derive(Args, Debug)]
 pub(crate) struct FreezeArgs {
-    /// Write the bundle folder here
-    #[arg(long, short, value_name = "DIR")]
-    pub(crate) out: PathBuf,
     /// Go on in this folder, on another stick, when --out is full (may be repeated; on a terminal it asks)
     #[arg(long, value_name = "DIR")]
     pub(crate) next: Vec<PathBuf>,

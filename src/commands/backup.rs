@@ -10,5 +10,5 @@ use manifest::FrozenKind;
 
 pub(crate) fn run(args: &BackupArgs, output: &Output) -> Outcome {
     let home = home::resolve(&args.home)?;
-    freeze(FrozenKind::Home, &home, &args.freeze, || Ok(Walk::of_home(&home)?), output)
+    freeze(FrozenKind::Home, &home, &args.out, &args.freeze, || Ok(Walk::of_home(&home)?), output)
 }

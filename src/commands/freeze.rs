@@ -22,15 +22,16 @@ use std::path::Path;
 /// So often a file that changes under our hands is read again.
 const TRIES: u32 = 3;
 
-/// Freezes `folder`, which `walk` looks at.
+/// Freezes `folder`, which `walk` looks at, into `out`.
 pub(crate) fn freeze(
     what: FrozenKind,
     folder: &Path,
+    out: &Path,
     args: &FreezeArgs,
     walk: impl FnOnce() -> Outcome<Walk>,
     output: &Output,
 ) -> Outcome {
-    let out = home::absolute(&args.out)?;
+    let out = home::absolute(out)?;
     outside(&out, folder)?;
     let earlier = Earlier::read(&args.have, output)?;
     let key = output.stop().abruptly(|| signing::key(&args.sign, output))?;

@@ -1,16 +1,20 @@
 //! `import`: another program's folder becomes part of a home, or a request for a bundle.
 
 use crate::cli::ImportArgs;
+use crate::commands::freeze::freeze;
 use crate::failure::{Failure, Outcome};
 use crate::judge::judge;
 use crate::output::Output;
 use crate::{atomic, home};
-use ::install::{ImportOptions, ImportPlan, Reason};
-use manifest::{ByteSize, ComponentKind, OwnComponent, Request, layout};
+use ::install::{ImportOptions, ImportPlan, Reason, Walk};
+use manifest::{ByteSize, ComponentKind, FrozenKind, OwnComponent, Request, layout};
 use std::path::Path;
 
 pub(crate) fn run(args: &ImportArgs, output: &Output) -> Outcome {
     let folder = home::absolute(&args.folder)?;
+    if let Some(out) = args.out.as_deref().filter(|_| args.whole) {
+        return freeze(FrozenKind::Folder, &folder, out, &args.freeze, || Ok(Walk::of_folder(&folder)?), output);
+    }
     if let Some(file) = &args.write {
         return write(&folder, &home::absolute(file)?, args.all, output);
     }

@@ -293,6 +293,7 @@ fn empty() -> BundleManifest {
         needs: Needs::default(),
         default_model: None,
         self_test: None,
+        frozen: None,
         programs: Vec::new(),
         components: Vec::new(),
         files: Vec::new(),
