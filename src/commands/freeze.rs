@@ -165,7 +165,7 @@ fn pack_once(
 fn inventory(report: &PackReport, earlier: &Earlier, what: FrozenKind, seen: Vec<SeenFile>) -> FrozenInventory {
     let manifest = &report.manifest;
     let whole = manifest.files.iter().cloned().map(|mut file| {
-        file.carried = None;
+        (file.carried, file.codec) = (None, None);
         file
     });
     FrozenInventory {
