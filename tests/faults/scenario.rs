@@ -163,7 +163,6 @@ pub(crate) fn pack_kit(
         sha256: Sha256::of(&content),
         surveyed: None,
         content: Content::Memory(content.leak()),
-        surveyed: None,
     });
     let input = PackInput {
         name: "kit",

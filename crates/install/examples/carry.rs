@@ -46,7 +46,6 @@ fn carry(folder: &Path, bundle: &Path) -> Result<(), Box<dyn Error>> {
             sha256: sha256.split_whitespace().next().unwrap_or_default().parse::<Sha256>()?,
             surveyed: None,
             content: Content::Disk(source),
-            surveyed: None,
         });
     }
     files.retain(|file| !file.path.as_str().ends_with(".sha256"));
