@@ -56,9 +56,6 @@ fn judge(
         if found != scenario.after {
             return Err(format!("it says that it is done: {}", difference(&scenario.after, &found)));
         }
-        if std::env::var_os("FAULTS_TALK").is_some() && !matches!(harm, Harm::Kill) {
-            println!("TOLERATED {} {harm:?} {} {} {files:?}", scenario.name, point.call, point.number);
-        }
     }
     // Where nothing can be written any more, there is nothing that could be said.
     let speechless = matches!(harm, Harm::Onward(_)) && point.call.starts_with("write");
@@ -89,7 +86,7 @@ fn right_or_unfinished(scenario: &Scenario, folder: &Path) -> Result<(), String>
     let mut kit = below(&found, "kit/");
     kit.remove(&note);
     let whole = [below(&scenario.before, "kit/"), below(&scenario.after, "kit/")].contains(&kit);
-    if !being_made && !whole && scenario.name != "repair" {
+    if !(being_made || whole || scenario.name == "repair") {
         return Err("the bundle is in pieces and does not say so".to_owned());
     }
     Ok(())
