@@ -367,7 +367,7 @@ fn a_backup_names_what_it_could_not_read() {
     place.spark_bundle();
     place.run(["install", "kit", "--home", "home"]).expect_success();
     let secret = place.write("home/outputs/secret.png", "nobody may read this");
-    fs_err::set_permissions(&secret, PermissionsExt::from_mode(0)).unwrap();
+    fs_err::set_permissions(&secret, PermissionsExt::from_mode(0o000)).unwrap();
     // Root may read everything.
     if fs_err::read(&secret).is_ok() {
         fs_err::remove_file(&secret).unwrap();

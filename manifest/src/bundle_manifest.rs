@@ -232,7 +232,7 @@ impl BundleManifest {
             return Err(format!("`{path}` is a file and a folder"));
         }
         let tree = self.files.iter().find(|file| file.path.as_str() == layout::TREE);
-        if self.frozen.is_some() && !tree.is_some_and(|tree| tree.carried.is_none()) {
+        if self.frozen.is_some() && tree.is_none_or(|tree| tree.carried.is_some()) {
             return Err(format!("it holds a frozen folder, but no `{}`", layout::TREE));
         }
         if let Some(spec) = &self.self_test {

@@ -79,7 +79,8 @@ fn right_or_unfinished(scenario: &Scenario, folder: &Path) -> Result<(), String>
         }
     }
     for path in scenario.before.keys().filter(|path| scenario.after.contains_key(*path)) {
-        if !found.contains_key(path) && !(being_made && path.starts_with("kit/")) {
+        let coming = being_made && path.starts_with("kit/");
+        if !coming && !found.contains_key(path) {
             return Err(format!("{path} is gone"));
         }
     }

@@ -21,9 +21,9 @@ pub enum RestoreError {
     #[error("two different backups were given, and neither is the newer one: {one} and {other}")]
     Ambiguous {
         /// One of them.
-        one: Edition,
+        one: Box<Edition>,
         /// The other.
-        other: Edition,
+        other: Box<Edition>,
     },
     /// A backup builds on others that were not given.
     #[error("{wanted} holds only what changed since; it needs {} more:\n    {}", lacking.len(), lacking.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n    "))]

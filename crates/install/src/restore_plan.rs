@@ -83,7 +83,7 @@ fn choose(bundles: &[Bundle<Unverified>]) -> Result<&Bundle<Unverified>, Restore
     };
     match tops.find(|other| other.id() != first.id()) {
         None => Ok(first),
-        Some(other) => Err(RestoreError::Ambiguous { one: edition(first), other: edition(other) }),
+        Some(other) => Err(RestoreError::Ambiguous { one: Box::new(edition(first)), other: Box::new(edition(other)) }),
     }
 }
 

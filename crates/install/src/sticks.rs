@@ -4,7 +4,7 @@ use crate::InstallError;
 use crate::volumes::VolumeSet;
 use manifest::{Event, Reporter, StickRequest, layout};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// The volumes that are here now, and what is known of those that were here before.
 pub(crate) struct Sticks {
@@ -88,7 +88,7 @@ impl Sticks {
 }
 
 /// What is wrong with a stick that does not help.
-fn nothing_new(found: &VolumeSet, folder: &PathBuf, wanted: &str) -> String {
+fn nothing_new(found: &VolumeSet, folder: &Path, wanted: &str) -> String {
     let here: Vec<_> = found.volumes.iter().map(|volume| format!("`{}`", volume.name)).collect();
     let wrong: Vec<_> = found.findings.iter().map(|finding| format!("; {finding}")).collect();
     match here.is_empty() {

@@ -159,10 +159,10 @@ impl<'a> Reading<'a> {
                 continue;
             }
             let sha256 = surveyed.sha256();
-            if let Content::Bytes(bytes) = file.content {
-                if self.small.insert(sha256, bytes).is_none() {
-                    self.small_bytes += file.size;
-                }
+            if let Content::Bytes(bytes) = file.content
+                && self.small.insert(sha256, bytes).is_none()
+            {
+                self.small_bytes += file.size;
             }
             self.surveyed.insert(sha256, Arc::new(surveyed));
             self.digests.insert(path.clone(), sha256);
