@@ -32,7 +32,9 @@ fn large_request(place: &Place) {
 
 /// Runs the program with `--json` and sends `signal` when the first event comes that `moment` wants.
 fn stop_at(place: &Place, args: &[&str], signal: &str, moment: impl Fn(&Value) -> bool) -> Ran {
-    let mut command = place.command(PROGRAM);
+    // whoever runs the tests may have signals ignored, as shells do for jobs in the background
+    let mut command = place.command("env");
+    command.arg("--default-signal=INT,TERM,HUP").arg(PROGRAM);
     command.args(args).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
     let mut stderr = child.stderr.take().unwrap();

@@ -53,9 +53,11 @@ pub(crate) fn conclude(report: &VerifyReport, name: &str, installed: bool, outpu
         return Ok(());
     }
     let hint = if installed {
-        "install it again from the bundle: pictures and settings stay; `fieldforge install BUNDLE`"
+        "install it again from the bundle: pictures and settings stay; `fieldforge install BUNDLE`".to_owned()
     } else {
-        "copy the bundle again from where it was made; `fieldforge verify` tells at once whether the copy is good"
+        format!(
+            "`fieldforge repair {name}` computes what is damaged again if the bundle has recovery data for it; or copy the bundle again from where it was made"
+        )
     };
     Err(Failure::new(format!("`{name}` is damaged: {wrong} finding(s)")).with_hint(hint))
 }

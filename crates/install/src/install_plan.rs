@@ -265,6 +265,6 @@ impl fmt::Display for InstallPlan {
         if let Some(free) = self.free {
             write!(f, ", {} are free", ByteSize(free))?;
         }
-        self.warnings.iter().try_for_each(|warning| write!(f, "\n  warning: {warning}"))
+        Ok(())
     }
 }
