@@ -152,7 +152,7 @@ fn unfit(error: EngineError) -> Unfit {
         }
         EngineError::NotSafetensors { reason, .. } | EngineError::BrokenHeader { reason, .. } => broken(reason),
         EngineError::MissingPart { part, .. } => broken(format!("it has no {part}")),
-        EngineError::Read(error) => Unfit::Unreadable { reason: error.kind().to_string() },
+        EngineError::Read(error) => Unfit::Unreadable { reason: ::install::plain_reason(&error) },
         other => broken(other.to_string()),
     }
 }

@@ -422,6 +422,27 @@ fn a_request_for_a_bundle_can_be_written_instead() {
     place.run(["import", "any", "--write", "forge.toml"]).expect_refusal(&["is there already"]);
 }
 
+/// A disk that fails in one place: the rest comes along, and the status says that something is missing.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_file_that_cannot_be_read_is_named_and_not_passed_over() {
+    let place = Place::new();
+    place.write("webui/webui.py", "");
+    let bad = place.write("webui/models/Lora/bad.safetensors", lora());
+    place.write("webui/models/Stable-diffusion/drawn.safetensors", spark());
+    let mut command = place.command("strace");
+    command.args(["-f", "-qq", "-o", "trace", "-e", "trace=openat", "-P"]).arg(&bad);
+    command.args(["-e", "inject=openat:error=EIO", env!("CARGO_BIN_EXE_fieldforge")]);
+    let ran = command.args(["import", "webui", "--home", "home"]).output().unwrap();
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(1), "{said}");
+    assert!(said.contains("1 file(s) could not be read") && said.contains("bad.safetensors"), "{said}");
+    assert!(said.contains("os error 5"), "the cause is named: {said}");
+    assert!(place.run(["models", "--home", "home"]).expect_success().stdout.contains("drawn"));
+    place.run(["import", "webui", "--home", "home"]).expect_success();
+    assert!(place.run(["models", "--home", "home"]).expect_success().stdout.contains("bad"));
+}
+
 #[test]
 fn what_cannot_be_imported_is_refused_with_words() {
     let place = Place::new();

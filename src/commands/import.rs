@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ImportArgs, output: &Output) -> Outcome {
     output.say(plan.to_string().trim_end());
     if plan.is_empty() {
         output.result(&plan, "nothing to import");
-        return Ok(());
+        return all_read(&plan);
     }
     let report = ::install::import(&plan, &options, output)?;
     let mut text = format!(
@@ -53,7 +53,16 @@ pub(crate) fn run(args: &ImportArgs, output: &Output) -> Outcome {
     }
     let value = serde_json::json!({ "plan": plan, "report": report });
     output.result(&value, text);
-    Ok(())
+    all_read(&plan)
+}
+
+/// What could not be read may be what the person wanted: then the import did not succeed as a whole.
+fn all_read(plan: &ImportPlan) -> Outcome {
+    let unread: Vec<_> = plan.left.iter().filter(|left| matches!(left.reason, Reason::Unreadable(_))).collect();
+    let Some(first) = unread.first() else { return Ok(()) };
+    let (count, path) = (unread.len(), first.path.display());
+    Err(Failure::new(format!("{count} file(s) could not be read and are not imported, `{path}` among them"))
+        .with_hint("the plan above says why; make them readable or check the disk, then run the same command again: it takes only what is new"))
 }
 
 /// Writes a request that names the models where they are now, for `bundle`.

@@ -15,9 +15,9 @@ use crate::{Controls, EngineError, ModelInfo, OpenOptions, Picture, Shelf, Taesd
 /// A loaded Stable Diffusion model: 1.x, 2.x, XL or XL's refiner. It can be shared between threads; each generation
 /// uses all of rayon's.
 ///
-/// Weights stay in the mapped file and are widened to f32 when they are first used: 4.3 GB for Stable Diffusion 1.5,
-/// 35 MB for spark. Where that takes more than half of the free memory, what does not fit is widened anew at each
-/// use. The picture is the same either way.
+/// Weights are multiplied by where they lie in the mapped file. Only those that a LoRA changes are kept as f32; where that
+/// takes more than half of the free memory, what does not fit is made anew at each use. The picture is the same either
+/// way.
 pub struct Model {
     weights: Weights,
     info: ModelInfo,

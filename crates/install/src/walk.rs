@@ -302,7 +302,11 @@ fn order(path: &TreePath) -> (bool, &TreePath) {
 pub fn plain_reason(error: &std::io::Error) -> String {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied => "this account may not read it".to_owned(),
-        _ => error.to_string(),
+        // what the system said stands behind the path
+        _ => match error.get_ref().and_then(|error| error.source()) {
+            Some(cause) => cause.to_string(),
+            None => error.to_string(),
+        },
     }
 }
 

@@ -144,7 +144,7 @@ impl Reason {
             Self::NotDrawable(_) => "models that this version cannot draw with",
             Self::DanglingLink(_) => "links whose target is not there",
             Self::Loop => "links to a folder that they lie in",
-            Self::Unreadable(_) => "what this account may not read",
+            Self::Unreadable(_) => "what cannot be read",
             Self::NotThere(_) => "folders that the settings name and that are not there",
             Self::Same(_) => "the same bytes as another file",
             Self::BadPath(_) => "folders with paths that cannot be used on every system",
@@ -163,7 +163,7 @@ impl Reason {
             Self::DanglingLink(_) | Self::NotThere(_) => {
                 "plug in the disk that they were on, or import the folder where they are now"
             }
-            Self::Unreadable(_) => "run this as the account that owns them",
+            Self::Unreadable(_) => "run this as the account that owns them, or check the disk",
             Self::BadPath(_) => "rename or shorten them, then import again",
             Self::Loop | Self::Same(_) => return None,
         })

@@ -1,6 +1,7 @@
 //! Walking through folders that other programs keep: links are followed, loops are survived, nothing is seen twice.
 
 use super::found::{LeftOut, Reason};
+use crate::walk::plain_reason;
 use manifest::layout;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -53,14 +54,14 @@ impl Walk {
         match start.symlink_metadata() {
             Ok(_) => waiting.push((start.to_path_buf(), None)),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => self.leave(start, Reason::Unreadable(plain_words(&error))),
+            Err(error) => self.leave(start, Reason::Unreadable(plain_reason(&error))),
         }
         while let Some((folder, owner)) = waiting.pop() {
             let Some(canonical) = self.enter(&folder) else { continue };
             let mut names = match fs_err::read_dir(&folder) {
                 Ok(entries) => entries.flatten().map(|entry| entry.file_name()).collect::<Vec<_>>(),
                 Err(error) => {
-                    self.leave(&folder, Reason::Unreadable(plain_words(&error)));
+                    self.leave(&folder, Reason::Unreadable(plain_reason(&error)));
                     continue;
                 }
             };
@@ -107,7 +108,7 @@ impl Walk {
         let link = match path.symlink_metadata() {
             Ok(metadata) => metadata.is_symlink(),
             Err(error) => {
-                self.leave(path, Reason::Unreadable(plain_words(&error)));
+                self.leave(path, Reason::Unreadable(plain_reason(&error)));
                 return None;
             }
         };
@@ -150,13 +151,8 @@ fn unreachable(path: &Path, error: &std::io::Error) -> Reason {
         Ok(target) if error.kind() == std::io::ErrorKind::NotFound || error.to_string().contains("symbolic link") => {
             Reason::DanglingLink(target.to_string_lossy().into_owned())
         }
-        _ => Reason::Unreadable(plain_words(error)),
+        _ => Reason::Unreadable(plain_reason(error)),
     }
-}
-
-/// What went wrong, without the path, which stands beside it.
-fn plain_words(error: &std::io::Error) -> String {
-    error.kind().to_string()
 }
 
 #[cfg(all(test, unix))]
