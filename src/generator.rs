@@ -140,6 +140,7 @@ fn card(choice: &ModelChoice, model: Option<&Model>) -> ModelCard {
         scheduler: chosen(settings.sampling.scheduler),
         note: note(choice),
         is_default: choice.is_default,
+        ..ModelCard::default()
     }
 }
 

@@ -61,6 +61,8 @@ pub const TRUSTED_KEYS: &str = "trusted-keys.txt";
 pub const HOME_LOCK: &str = "home.lock";
 /// Pictures.
 pub const OUTPUTS: &str = "outputs";
+/// What the page's server keeps besides pictures: its queue, its index of the pictures, pictures that were sent to it.
+pub const STATE: &str = "state";
 /// The file that makes a folder a model in the layout of diffusers.
 pub const DIFFUSERS_INDEX: &str = "model_index.json";
 /// What was imported from other programs: pictures below the outputs, papers (settings, styles, wildcards, workflows)

@@ -33,11 +33,14 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
     })?;
     let choices = models::available(home)?;
     let outputs = home.join(layout::OUTPUTS);
+    let state = home.join(layout::STATE);
     fs_err::create_dir_all(&outputs)?;
+    fs_err::create_dir_all(&state)?;
     let server = Server::bind(ServerConfig {
         port: page.port.unwrap_or(PORT),
         port_is_fixed: page.port.is_some(),
         outputs: outputs.clone(),
+        state: state.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })?;
     if let Some(taken) = server.moved_from() {
@@ -51,7 +54,7 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
     read_only.extend(
         [home.join(layout::SELF_TEST), home.join(layout::GENERATIONS)].into_iter().filter(|path| path.exists()),
     );
-    let report = seal::seal_server(server.listener(), &FileRules { read_write: vec![outputs], read_only })?;
+    let report = seal::seal_server(server.listener(), &FileRules { read_write: vec![outputs, state], read_only })?;
     check(&report, page.allow_unsealed, output)?;
 
     // Only now, because the seal must come before the first thread.

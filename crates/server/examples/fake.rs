@@ -28,6 +28,7 @@ impl Generate for Gradients {
             scheduler: None,
             note: note.to_owned(),
             is_default,
+            ..ModelCard::default()
         };
         vec![
             card("gradient", "Gradient", 512, "Draws colours from the seed.", true),
@@ -131,6 +132,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         port,
         port_is_fixed: false,
         outputs: outputs.clone(),
+        state: outputs.join(".state"),
         version: "0.1.0".to_owned(),
     })?;
     let address = server.address();

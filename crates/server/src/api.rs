@@ -1,40 +1,34 @@
 //! The interface `/api/v1`, the pictures and the page: which address does what.
 
-use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
 use serde_json::Value;
 
 use crate::api_error::ApiError;
 use crate::generate_request::{MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE};
-use crate::history::History;
 use crate::http::{Body, Call, Handler, Reply};
-use crate::job::Job;
+use crate::job::{Job, Source};
 use crate::order::read_order;
-use crate::queue::{Full, Line, MAX_WAITING, NotCancelled, Queue};
+use crate::queue::{Line, NotCancelled};
+use crate::studio::{CANCEL_PATIENCE, Studio};
 use crate::target::{Target, encode};
-use crate::{Facts, Generate, ModelCard, gate, page};
+use crate::{ModelCard, PictureRef, gate, page};
 
 /// Most bytes of a request body.
 const MAX_BODY: u64 = 1 << 20;
+/// Most bytes of a picture that is sent.
+pub(crate) const MAX_UPLOAD: u64 = 64 << 20;
 /// Pictures of one page of the history, if the request names no number.
 const PAGE: usize = 60;
 /// Most pictures of one page of the history.
 const MAX_PAGE: usize = 500;
-/// How long a cancellation waits for the engine to let go.
-const CANCEL_PATIENCE: Duration = Duration::from_millis(300);
 /// Where the self-test's picture is served.
 const SELF_TEST_PICTURE: &str = "/api/v1/self-test/picture.png";
 
 /// Answers every request of the server.
 pub(crate) struct Api {
-    pub(crate) port: u16,
-    pub(crate) version: String,
-    pub(crate) queue: Arc<Queue>,
-    pub(crate) history: Arc<History>,
-    pub(crate) generate: Arc<dyn Generate>,
-    pub(crate) facts: Facts,
+    pub(crate) studio: Studio,
 }
 
 #[derive(Serialize)]
@@ -62,6 +56,11 @@ struct Jobs {
 }
 
 #[derive(Serialize)]
+struct Uploaded {
+    picture: PictureRef,
+}
+
+#[derive(Serialize)]
 struct Health {
     ok: bool,
 }
@@ -74,10 +73,10 @@ impl Handler for Api {
 
 impl Api {
     fn answer(&self, call: &mut Call<'_>) -> Result<Reply, ApiError> {
-        gate::check_host(call, self.port)?;
+        gate::check_host(call, self.studio.port)?;
         let reading = matches!(call.method.as_str(), "GET" | "HEAD");
         if !reading {
-            gate::check_origin(call, self.port)?;
+            gate::check_origin(call, self.studio.port)?;
         }
         let target = Target::parse(&call.target)?;
         let parts: Vec<&str> = target.parts.iter().map(String::as_str).collect();
@@ -101,33 +100,34 @@ impl Api {
         match (parts, method.as_str()) {
             (["status"], _) if reading => Ok(self.status()),
             (["healthz"], _) if reading => Ok(Reply::json(200, &Health { ok: true })),
-            (["seal"], _) if reading => Ok(Reply::json(200, &self.facts.seal)),
+            (["seal"], _) if reading => Ok(Reply::json(200, &self.studio.facts.seal)),
             (["self-test"], _) if reading => self.self_test(),
-            (["self-test", "picture.png"], _) if reading => match &self.facts.self_test_picture {
+            (["self-test", "picture.png"], _) if reading => match &self.studio.facts.self_test_picture {
                 Some(png) => {
                     Ok(Reply::new(200, "image/png", Body::Bytes(png.clone())).header("Cache-Control", "no-cache"))
                 }
                 None => Err(ApiError::not_found(SELF_TEST_PICTURE)),
             },
             (["events"], "GET") => {
-                gate::check_origin(call, self.port)?;
-                Ok(Reply::new(200, "text/event-stream; charset=utf-8", Body::Events(self.queue.subscribe()))
+                gate::check_origin(call, self.studio.port)?;
+                Ok(Reply::new(200, "text/event-stream; charset=utf-8", Body::Events(self.studio.queue.subscribe()))
                     .header("Cache-Control", "no-store"))
             }
             (["pictures"], _) if reading => self.pictures(target),
-            (["jobs", id], _) if reading => match self.queue.find(id) {
+            (["uploads"], "POST") => self.upload(call),
+            (["jobs", id], _) if reading => match self.studio.queue.find(id) {
                 Some(job) => Ok(Reply::json(200, &job)),
                 None => Err(no_job(id)),
             },
             (["generate"], "POST") => self.submit(call),
-            (["jobs", id], "DELETE") => match self.queue.cancel(id, CANCEL_PATIENCE) {
+            (["jobs", id], "DELETE") => match self.studio.queue.cancel(id, CANCEL_PATIENCE) {
                 Ok(job) => Ok(Reply::json(200, &job)),
                 Err(NotCancelled::Unknown) => Err(no_job(id)),
                 Err(NotCancelled::Over(job)) => {
                     Err(ApiError::new(409, "already_over", format!("the job `{}` is already over", job.id)))
                 }
             },
-            (["pictures", id], "DELETE") => match self.history.remove(id) {
+            (["pictures", id], "DELETE") => match self.studio.history.remove(id) {
                 Some(Ok(())) => Ok(Reply::empty(204)),
                 Some(Err(error)) => {
                     Err(ApiError::new(500, "not_deleted", format!("the picture stays where it is: {error}")))
@@ -139,7 +139,7 @@ impl Api {
                 wrong("GET, HEAD")
             }
             (["events"], _) => wrong("GET"),
-            (["generate"] | ["pictures", _, "restore"], _) => wrong("POST"),
+            (["generate" | "uploads"] | ["pictures", _, "restore"], _) => wrong("POST"),
             (["jobs", _], _) => wrong("GET, HEAD, DELETE"),
             (["pictures", _], _) => wrong("DELETE"),
             _ => Err(ApiError::not_found(&shown(&call.target))),
@@ -150,30 +150,30 @@ impl Api {
         Reply::json(
             200,
             &Status {
-                version: &self.version,
-                models: self.generate.models(),
-                samplers: self.generate.samplers(),
-                schedulers: self.generate.schedulers(),
-                queue: self.queue.line(),
+                version: &self.studio.version,
+                models: self.studio.generate.models(),
+                samplers: self.studio.generate.samplers(),
+                schedulers: self.studio.generate.schedulers(),
+                queue: self.studio.queue.line(),
                 limits: Limits {
                     max_side: MAX_SIDE,
                     side_multiple: SIDE_MULTIPLE,
                     min_side: MIN_SIDE,
                     max_steps: MAX_STEPS,
                 },
-                seal_level: self.facts.seal.get("level").and_then(Value::as_str),
+                seal_level: self.studio.facts.seal.get("level").and_then(Value::as_str),
             },
         )
     }
 
     fn self_test(&self) -> Result<Reply, ApiError> {
-        let Some(report) = &self.facts.self_test else {
+        let Some(report) = &self.studio.facts.self_test else {
             return Err(ApiError::new(404, "no_self_test", "no self-test was run on this installation")
                 .hint("run `fieldforge selftest`"));
         };
         let mut report = report.clone();
         if let Value::Object(fields) = &mut report {
-            let url = self.facts.self_test_picture.as_ref().map(|_| Value::from(SELF_TEST_PICTURE));
+            let url = self.studio.facts.self_test_picture.as_ref().map(|_| Value::from(SELF_TEST_PICTURE));
             fields.insert("picture_url".to_owned(), url.unwrap_or(Value::Null));
         }
         Ok(Reply::json(200, &report))
@@ -188,20 +188,14 @@ impl Api {
                 .hint("send the header `Content-Type: application/json`"));
         }
         let body = call.read_body(MAX_BODY)?;
-        let requests = read_order(&body, &*self.generate)?;
-        let count = requests.len();
-        match self.queue.submit(requests) {
-            Ok(jobs) => Ok(Reply::json(202, &Jobs { jobs })),
-            Err(Full { room }) => Err(ApiError::new(
-                429,
-                "queue_full",
-                format!(
-                    "{} pictures already wait and {count} more do not fit: at most {MAX_WAITING} wait",
-                    MAX_WAITING - room
-                ),
-            )
-            .hint("wait for some of them, or cancel them")),
-        }
+        let requests = read_order(&body, &*self.studio.generate)?;
+        Ok(Reply::json(202, &Jobs { jobs: self.studio.submit(requests, Source::Page)? }))
+    }
+
+    /// Keeps a picture to start from.
+    fn upload(&self, call: &mut Call<'_>) -> Result<Reply, ApiError> {
+        let bytes = call.read_body(MAX_UPLOAD)?;
+        Ok(Reply::json(201, &Uploaded { picture: self.studio.keep(&bytes)? }))
     }
 
     fn pictures(&self, target: &Target) -> Result<Reply, ApiError> {
@@ -211,14 +205,14 @@ impl Api {
                 ApiError::new(400, "out_of_range", format!("`limit` must be a number from 1 to {MAX_PAGE}"))
             })?,
         };
-        match self.history.page(target.query("before"), limit) {
+        match self.studio.history.page(target.query("before"), limit) {
             Some(page) => Ok(Reply::json(200, &page)),
             None => Err(no_picture(target.query("before").unwrap_or_default())),
         }
     }
 
     fn restore(&self, id: &str) -> Result<Reply, ApiError> {
-        match self.history.restore(id) {
+        match self.studio.history.restore(id) {
             Ok(picture) => Ok(Reply::json(200, &picture)),
             Err(error) => Err(match error.kind() {
                 std::io::ErrorKind::NotFound => {
@@ -235,7 +229,7 @@ impl Api {
     fn output(&self, name: &str, target: &Target, call: &Call<'_>) -> Result<Reply, ApiError> {
         let id = name.strip_suffix(".png").ok_or_else(|| no_picture(name))?;
         // Only names that the index knows are opened: no path is ever made from the address.
-        let (file, length) = match self.history.open(id) {
+        let (file, length) = match self.studio.history.open(id) {
             None => return Err(no_picture(id)),
             Some(Ok(opened)) => opened,
             Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {

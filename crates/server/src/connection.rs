@@ -98,9 +98,12 @@ impl Connection {
     fn answer(&mut self, head: Head, handler: &dyn Handler, stop: &AtomicBool) -> bool {
         let Head { method, target, headers, length, expects_continue, last, modern } = head;
         let without_body = method == "HEAD";
+        let Self { stream, ahead } = self;
+        let stream = &*stream;
         let mut body =
-            BodyReader { connection: self, left: length, deadline: Instant::now() + BODY_TIME, expects_continue };
-        let mut call = Call { method, target, headers, length, body: &mut body };
+            BodyReader { stream, ahead, left: length, deadline: Instant::now() + BODY_TIME, expects_continue };
+        let gone = || stop.load(Ordering::Relaxed) || has_gone(stream);
+        let mut call = Call { method, target, headers, length, body: &mut body, gone: &gone };
         let reply = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut call))).unwrap_or_else(|_| {
             let error = ApiError::new(500, "internal", "the server met an error of its own")
                 .hint("try again; if it stays, start the program again");
@@ -138,7 +141,8 @@ impl Connection {
 
 /// The body of the request at hand, and not a byte more.
 struct BodyReader<'a> {
-    connection: &'a mut Connection,
+    stream: &'a TcpStream,
+    ahead: &'a mut Vec<u8>,
     left: u64,
     deadline: Instant,
     expects_continue: bool,
@@ -148,16 +152,16 @@ impl Read for BodyReader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
         let Some(buffer) = buffer.get_mut(..room).filter(|buffer| !buffer.is_empty()) else { return Ok(0) };
-        let ahead = &mut self.connection.ahead;
-        let count = if ahead.is_empty() {
+        let count = if self.ahead.is_empty() {
             if std::mem::take(&mut self.expects_continue) {
-                (&self.connection.stream).write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
+                let mut stream = self.stream;
+                stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
             let left = self.deadline.checked_duration_since(Instant::now()).ok_or(io::ErrorKind::TimedOut)?;
-            read_some(&self.connection.stream, buffer, left)?
+            read_some(self.stream, buffer, left)?
         } else {
-            let count = room.min(ahead.len());
-            for (to, from) in buffer.iter_mut().zip(ahead.drain(..count)) {
+            let count = room.min(self.ahead.len());
+            for (to, from) in buffer.iter_mut().zip(self.ahead.drain(..count)) {
                 *to = from;
             }
             count
@@ -176,6 +180,15 @@ pub(crate) fn read_some(mut stream: &TcpStream, buffer: &mut [u8], patience: Dur
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             result => return result,
         }
+    }
+}
+
+/// Whether the client has hung up.
+pub(crate) fn has_gone(stream: &TcpStream) -> bool {
+    let waited = stream.set_read_timeout(Some(Duration::from_millis(1)));
+    match waited.and_then(|()| stream.peek(&mut [0])) {
+        Ok(count) => count == 0,
+        Err(error) => !is_timeout(&error) && error.kind() != io::ErrorKind::Interrupted,
     }
 }
 

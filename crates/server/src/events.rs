@@ -1,12 +1,11 @@
-//! Server-sent events: one hub, a few listeners, nobody can hold anybody up.
+//! What happens, told to all who listen: one hub, a few listeners, nobody can hold anybody up.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use serde::Serialize;
-
+use crate::happening::Happening;
 use crate::lock::lock;
 
 /// Most pages that listen at once; one more makes the oldest go (it comes back by itself).
@@ -31,7 +30,7 @@ struct Listeners {
 struct Listener {
     id: u64,
     waiting: Arc<AtomicUsize>,
-    sender: SyncSender<Arc<str>>,
+    sender: SyncSender<Arc<Happening>>,
 }
 
 /// A listener's end. Dropping it ends the subscription.
@@ -39,13 +38,13 @@ pub(crate) struct EventStream {
     hub: Arc<Events>,
     id: u64,
     waiting: Arc<AtomicUsize>,
-    receiver: Receiver<Arc<str>>,
+    receiver: Receiver<Arc<Happening>>,
 }
 
 /// What a listener gets.
 pub(crate) enum Next {
-    /// The text of one event, with its blank line.
-    Event(Arc<str>),
+    /// Something happened.
+    Event(Arc<Happening>),
     /// Nothing happened in the time given.
     Quiet,
     /// There will be nothing more.
@@ -54,11 +53,11 @@ pub(crate) enum Next {
 
 impl Events {
     /// Starts a subscription whose first event is `hello`.
-    pub(crate) fn subscribe(self: &Arc<Self>, hello: &impl Serialize) -> EventStream {
+    pub(crate) fn subscribe(self: &Arc<Self>, hello: Happening) -> EventStream {
         let (sender, receiver) = sync_channel(WAITING_EVENTS);
         let waiting = Arc::new(AtomicUsize::new(1));
         // The channel is empty and its other end is here: this cannot fail.
-        let _ = sender.try_send(text("hello", hello));
+        let _ = sender.try_send(Arc::new(hello));
         let mut listeners = lock(&self.listeners);
         listeners.next += 1;
         let id = listeners.next;
@@ -67,16 +66,6 @@ impl Events {
         }
         listeners.all.push(Listener { id, waiting: Arc::clone(&waiting), sender });
         EventStream { hub: Arc::clone(self), id, waiting, receiver }
-    }
-
-    /// Sends an event that every listener must get.
-    pub(crate) fn emit(&self, name: &str, data: &impl Serialize) {
-        self.send(name, data, WAITING_EVENTS);
-    }
-
-    /// Sends an event that a slow listener can do without.
-    pub(crate) fn emit_progress(&self, data: &impl Serialize) {
-        self.send("progress", data, WAITING_PROGRESS);
     }
 
     /// Whether anybody listens.
@@ -89,12 +78,14 @@ impl Events {
         lock(&self.listeners).all.clear();
     }
 
-    fn send(&self, name: &str, data: &impl Serialize, room: usize) {
+    /// Sends an event; a slow listener does without progress, and is cut off when it misses anything else.
+    pub(crate) fn send(&self, happening: Happening) {
         let mut listeners = lock(&self.listeners);
         if listeners.all.is_empty() {
             return;
         }
-        let event = text(name, data);
+        let room = if happening.is_progress() { WAITING_PROGRESS } else { WAITING_EVENTS };
+        let event = Arc::new(happening);
         listeners.all.retain(|listener| {
             if room < WAITING_EVENTS && listener.waiting.load(Ordering::Relaxed) >= room {
                 return true;
@@ -128,36 +119,41 @@ impl Drop for EventStream {
     }
 }
 
-/// The wire text of one event; JSON holds no raw line breaks.
-fn text(name: &str, data: &impl Serialize) -> Arc<str> {
-    let data = serde_json::to_string(data).unwrap_or_else(|_| "null".to_owned());
-    format!("event: {name}\ndata: {data}\n\n").into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::happening::JobProgress;
 
     fn drain(stream: &EventStream) -> Vec<String> {
         std::iter::from_fn(|| match stream.next(Duration::ZERO) {
-            Next::Event(event) => Some(event.to_string()),
+            Next::Event(event) => Some(event.sse()),
             Next::Quiet | Next::Over => None,
         })
         .take(1000)
         .collect()
     }
 
+    fn removed(number: usize) -> Happening {
+        Happening::Removed(number.to_string())
+    }
+
+    fn wire(number: usize) -> String {
+        format!("event: removed\ndata: {{\"id\":\"{number}\"}}\n\n")
+    }
+
+    fn progress(step: u32) -> Happening {
+        Happening::Progress(JobProgress { step, ..JobProgress::default() })
+    }
+
     #[test]
     fn listeners_get_hello_then_everything_in_order() {
         let hub = Arc::new(Events::default());
         assert!(!hub.heard());
-        let stream = hub.subscribe(&"hi");
-        hub.emit("job", &1);
-        hub.emit("job", &"two\nlines");
-        assert_eq!(
-            drain(&stream),
-            ["event: hello\ndata: \"hi\"\n\n", "event: job\ndata: 1\n\n", "event: job\ndata: \"two\\nlines\"\n\n"]
-        );
+        let stream = hub.subscribe(removed(0));
+        hub.send(removed(1));
+        hub.send(Happening::Removed("two\nlines".to_owned()));
+        let last = "event: removed\ndata: {\"id\":\"two\\nlines\"}\n\n".to_owned();
+        assert_eq!(drain(&stream), [wire(0), wire(1), last]);
         drop(stream);
         assert!(!hub.heard());
     }
@@ -165,28 +161,28 @@ mod tests {
     #[test]
     fn a_slow_listener_misses_progress_but_no_job() {
         let hub = Arc::new(Events::default());
-        let stream = hub.subscribe(&0);
+        let stream = hub.subscribe(removed(0));
         for step in 0..10 {
-            hub.emit_progress(&step);
+            hub.send(progress(step));
         }
-        hub.emit("job", &1);
+        hub.send(removed(1));
         let got = drain(&stream);
-        assert_eq!(got.len(), WAITING_PROGRESS + 1, "hello, two progress events, the job: {got:?}");
-        assert_eq!(got.last().map(String::as_str), Some("event: job\ndata: 1\n\n"));
+        assert_eq!(got.len(), WAITING_PROGRESS + 1, "hello, two progress events, the last: {got:?}");
+        assert_eq!(got.last(), Some(&wire(1)));
     }
 
     #[test]
     fn a_stuck_listener_is_cut_off_and_the_oldest_makes_room() {
         let hub = Arc::new(Events::default());
-        let stuck = hub.subscribe(&0);
+        let stuck = hub.subscribe(removed(0));
         for number in 0..WAITING_EVENTS + 5 {
-            hub.emit("job", &number);
+            hub.send(removed(number));
         }
         assert!(!hub.heard());
         assert_eq!(drain(&stuck).len(), WAITING_EVENTS);
         assert!(matches!(stuck.next(Duration::ZERO), Next::Over));
 
-        let streams: Vec<_> = (0..=MAX_LISTENERS).map(|number| hub.subscribe(&number)).collect();
+        let streams: Vec<_> = (0..=MAX_LISTENERS).map(|number| hub.subscribe(removed(number))).collect();
         assert_eq!(lock(&hub.listeners).all.len(), MAX_LISTENERS);
         assert_eq!(drain(&streams[0]).len(), 1);
         assert!(matches!(streams[0].next(Duration::ZERO), Next::Over));

@@ -87,7 +87,14 @@ mod tests {
 
     fn with<T>(headers: &[(&str, &str)], check: impl Fn(&Call<'_>) -> T) -> T {
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-        check(&Call { method: "GET".into(), target: "/".into(), headers, length: 0, body: &mut std::io::empty() })
+        check(&Call {
+            method: "GET".into(),
+            target: "/".into(),
+            headers,
+            length: 0,
+            body: &mut std::io::empty(),
+            gone: &|| false,
+        })
     }
 
     #[test]

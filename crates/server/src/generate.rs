@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use serde::Serialize;
+use serde_json::Value;
 
-use crate::GenerateRequest;
+use crate::{Asset, GenerateRequest, Style};
 
 /// Something that draws pictures. The server calls [`Generate::generate`] from one thread only,
 /// one picture after the other; the other methods may be called at any time and answer at once.
@@ -30,7 +31,31 @@ pub trait Generate: Send + Sync + 'static {
         self.schedulers().into_iter().find(|known| known.eq_ignore_ascii_case(name))
     }
 
-    /// Draws one picture.
+    /// The installed files that requests can name besides checkpoints: LoRAs, embeddings, upscalers, ControlNets, …
+    fn assets(&self) -> Vec<Asset> {
+        Vec::new()
+    }
+
+    /// The installed styles.
+    fn styles(&self) -> Vec<Style> {
+        Vec::new()
+    }
+
+    /// What a picture file says about how it was made, as the settings of a request that makes it again.
+    ///
+    /// # Errors
+    /// [`GenerateError::Failed`] when it is no picture.
+    fn read_picture(&self, bytes: &[u8]) -> Result<PictureFacts, GenerateError> {
+        let _ = bytes;
+        Err(GenerateError::Failed { message: "this engine reads no pictures".to_owned(), hint: None })
+    }
+
+    /// Facts about the machine and the engine for people, as JSON: memory, processor, kernels, precision.
+    fn system(&self) -> Value {
+        Value::Null
+    }
+
+    /// Draws one picture, or enlarges one ([`GenerateRequest::enlarge`]).
     ///
     /// `progress` is called after every step; [`ControlFlow::Break`] means that nobody wants the
     /// picture any more and the engine answers [`GenerateError::Cancelled`]. A preview costs time,
@@ -47,7 +72,7 @@ pub trait Generate: Send + Sync + 'static {
 }
 
 /// A model as the page shows it, with the settings its makers recommend.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct ModelCard {
     /// Short name used in requests, such as `spark`.
     pub id: String,
@@ -74,6 +99,31 @@ pub struct ModelCard {
     pub note: String,
     /// Whether it is used when a request names no model.
     pub is_default: bool,
+    /// The file's name; empty for a built-in model.
+    pub file: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of the file in hex, as it was installed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Words that call up what it has learned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub trigger_words: Vec<String>,
+}
+
+/// What a picture file says about how it was made.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct PictureFacts {
+    /// Pixels.
+    pub width: u32,
+    /// Pixels.
+    pub height: u32,
+    /// The settings that were understood, under the names of a request; absent when the file tells nothing.
+    pub settings: Option<Value>,
+    /// A1111's text, as it stands in the file.
+    pub infotext: Option<String>,
+    /// What was not understood or is not installed here, one sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// How far a picture is.

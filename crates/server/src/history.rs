@@ -11,6 +11,7 @@ use fs_err as fs;
 use serde::Serialize;
 
 use crate::events::Events;
+use crate::happening::Happening;
 use crate::lock::lock;
 use crate::picture::{Picture, read_png};
 use crate::{clock, store};
@@ -50,11 +51,6 @@ pub(crate) struct PageOfPictures {
     /// Whether older ones follow.
     pub(crate) more: bool,
     pub(crate) unreadable: Vec<Unreadable>,
-}
-
-#[derive(Serialize)]
-struct Removed<'a> {
-    id: &'a str,
 }
 
 impl History {
@@ -139,7 +135,7 @@ impl History {
         let picture = facts.named(&id, created);
         let mut index = lock(&self.index);
         index.insert(created, picture.clone());
-        self.events.emit("picture", &picture);
+        self.events.send(Happening::Picture(picture.clone()));
         Ok(picture)
     }
 
@@ -173,6 +169,22 @@ impl History {
         }))
     }
 
+    /// Whether there is a picture of that name.
+    pub(crate) fn contains(&self, id: &str) -> bool {
+        self.ready().created.contains_key(id)
+    }
+
+    /// The file of a picture of the index.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::NotFound`] when there is none of that name.
+    pub(crate) fn bytes(&self, id: &str) -> io::Result<Vec<u8>> {
+        if !self.contains(id) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        fs::read(self.folder.join(format!("{id}.png")))
+    }
+
     /// Moves a picture into the trash; `None` if there is none of that name.
     pub(crate) fn remove(&self, id: &str) -> Option<io::Result<()>> {
         let mut index = self.ready();
@@ -184,7 +196,7 @@ impl History {
         }
         index.created.remove(id);
         index.by_time.remove(&(created, id.to_owned()));
-        self.events.emit("removed", &Removed { id });
+        self.events.send(Happening::Removed(id.to_owned()));
         Some(Ok(()))
     }
 
@@ -199,7 +211,7 @@ impl History {
             .read_safely(id)
             .map_err(|why| io::Error::new(io::ErrorKind::InvalidData, format!("`{id}.png`: {why}")))?;
         index.insert(created, picture.clone());
-        self.events.emit("picture", &picture);
+        self.events.send(Happening::Picture(picture.clone()));
         Ok(picture)
     }
 

@@ -4,6 +4,8 @@
 //! `connection.rs`, `head.rs` and `respond.rs` carry both and know nothing of pictures.
 
 use std::io::{self, Read};
+use std::net::TcpStream;
+use std::sync::atomic::AtomicBool;
 
 use crate::api_error::ApiError;
 use crate::events::EventStream;
@@ -24,6 +26,8 @@ pub(crate) struct Call<'a> {
     pub(crate) length: u64,
     /// Reads the body, no further than its length; a slow client makes this wait and then fail.
     pub(crate) body: &'a mut dyn Read,
+    /// Whether the client has hung up; for answers that take long. Asking costs a millisecond.
+    pub(crate) gone: &'a dyn Fn() -> bool,
 }
 
 impl Call<'_> {
@@ -77,7 +81,13 @@ pub(crate) enum Body {
     File(fs_err::File, u64),
     /// Server-sent events until the stream ends or the client goes.
     Events(EventStream),
+    /// The connection itself, after the head: another protocol (a WebSocket), or events in another dialect's words. Ends
+    /// the connection when it returns, which it does soon after the flag is set or the client has gone.
+    Socket(Talk),
 }
+
+/// Talks over the connection until either side ends it.
+pub(crate) type Talk = Box<dyn FnOnce(&TcpStream, &AtomicBool) + Send>;
 
 impl Reply {
     pub(crate) fn new(status: u16, content_type: &str, body: Body) -> Self {

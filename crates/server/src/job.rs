@@ -16,10 +16,27 @@ pub(crate) enum JobState {
     Cancelled,
 }
 
+/// Which dialect a job came in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Source {
+    /// The page, or a program that speaks our own interface.
+    Page,
+    /// AUTOMATIC1111's.
+    Sdapi,
+    /// OpenAI's.
+    Openai,
+    /// ComfyUI's.
+    Comfyui,
+}
+
 /// A job as the page sees it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Job {
     pub(crate) id: String,
+    /// The same for jobs that were ordered together.
+    pub(crate) batch: String,
+    pub(crate) source: Source,
     pub(crate) state: JobState,
     pub(crate) settings: GenerateRequest,
     /// Steps done.
@@ -31,6 +48,13 @@ pub(crate) struct Job {
     pub(crate) error: Option<ErrorBody>,
     /// 1 for the next to run, counting up; 0 when it no longer waits.
     pub(crate) position: usize,
+}
+
+impl Job {
+    /// Whether nothing more will happen to it.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, JobState::Done | JobState::Failed | JobState::Cancelled)
+    }
 }
 
 /// How a job ended.

@@ -39,7 +39,12 @@
 //! }
 //!
 //! # let outputs = tempfile::tempdir()?;
-//! # let config = ServerConfig { port: 0, outputs: outputs.path().to_owned(), ..ServerConfig::default() };
+//! # let config = ServerConfig {
+//! #     port: 0,
+//! #     outputs: outputs.path().join("outputs"),
+//! #     state: outputs.path().join("state"),
+//! #     ..ServerConfig::default()
+//! # };
 //! let server = Server::bind(config)?;
 //! let address = server.address();
 //! assert!(address.ip().is_loopback());
@@ -52,6 +57,8 @@
 mod accept;
 mod api;
 mod api_error;
+mod asset;
+mod check;
 mod clock;
 mod connection;
 mod error;
@@ -59,6 +66,7 @@ mod events;
 mod gate;
 mod generate;
 mod generate_request;
+mod happening;
 mod head;
 mod history;
 mod http;
@@ -67,17 +75,26 @@ mod lock;
 mod order;
 mod page;
 mod picture;
+mod picture_ref;
+mod pictures;
 mod previews;
 mod queue;
+mod request_parts;
 mod respond;
 mod server;
 mod socket;
 mod store;
+mod studio;
 mod target;
+mod uploads;
 mod worker;
 
+pub use asset::{Asset, AssetKind, Style};
 pub use error::ServerError;
-pub use generate::{Generate, GenerateError, Generated, ModelCard, Progress};
+pub use generate::{Generate, GenerateError, Generated, ModelCard, PictureFacts, Progress};
 pub use generate_request::GenerateRequest;
+pub use picture_ref::{PictureRef, PictureRefError};
+pub use pictures::Pictures;
 pub use previews::Previews;
+pub use request_parts::{ControlRequest, Extend, Hires, Init, Inpaint, Refiner, Variation};
 pub use server::{Facts, Server, ServerConfig};

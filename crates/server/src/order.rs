@@ -2,15 +2,17 @@
 
 use std::hash::{BuildHasher, RandomState};
 
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::api_error::ApiError;
+use crate::check::{check, shown};
 use crate::generate_request::{
     MAX_CFG_SCALE, MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE,
 };
-use crate::{Generate, GenerateRequest, ModelCard, Previews};
+use crate::{Generate, GenerateRequest, ModelCard};
 
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 22] = [
     "model",
     "prompt",
     "negative_prompt",
@@ -22,6 +24,17 @@ const FIELDS: [&str; 11] = [
     "sampler",
     "scheduler",
     "count",
+    "clip_skip",
+    "noise",
+    "eta",
+    "variation",
+    "init",
+    "inpaint",
+    "hires",
+    "refiner",
+    "controls",
+    "upscale",
+    "enlarge",
 ];
 /// Most pictures of one order.
 const MAX_COUNT: u64 = 4;
@@ -57,8 +70,20 @@ pub(crate) fn read_order(body: &[u8], generate: &dyn Generate) -> Result<Vec<Gen
         sampler,
         scheduler,
         model: card.id.clone(),
-        previews: Previews::default(),
+        clip_skip: part(&fields, "clip_skip")?,
+        noise: part(&fields, "noise")?,
+        eta: part(&fields, "eta")?,
+        variation: part(&fields, "variation")?,
+        init: part(&fields, "init")?,
+        inpaint: part(&fields, "inpaint")?,
+        hires: part(&fields, "hires")?,
+        refiner: part(&fields, "refiner")?,
+        controls: part(&fields, "controls")?.unwrap_or_default(),
+        upscale: part(&fields, "upscale")?,
+        enlarge: part(&fields, "enlarge")?,
+        ..GenerateRequest::default()
     };
+    check(&first, generate)?;
     Ok((0..count).map(|index| GenerateRequest { seed: seed.saturating_add(index), ..first.clone() }).collect())
 }
 
@@ -66,18 +91,15 @@ fn bad(code: &'static str, message: impl Into<String>) -> ApiError {
     ApiError::new(400, code, message)
 }
 
-/// A foreign text made short and printable for a message.
-fn shown(text: &str) -> String {
-    let mut short: String = text.chars().filter(|letter| !letter.is_control()).take(40).collect();
-    if text.chars().count() > 40 {
-        short.push('…');
-    }
-    short
-}
-
 /// The field's value; `null` counts as absent.
 fn present<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
     fields.get(name).filter(|value| !value.is_null())
+}
+
+/// A field that is made of further ones.
+fn part<T: DeserializeOwned>(fields: &Map<String, Value>, name: &str) -> Result<Option<T>, ApiError> {
+    let Some(value) = present(fields, name) else { return Ok(None) };
+    T::deserialize(value).map(Some).map_err(|error| bad("wrong_type", format!("`{name}` cannot be read: {error}")))
 }
 
 fn text(fields: &Map<String, Value>, name: &'static str) -> Result<Option<String>, ApiError> {
@@ -214,8 +236,8 @@ mod tests {
             cfg_scale: 7.1,
             sampler: "Euler".into(),
             scheduler: None,
-            note: String::new(),
             is_default: true,
+            ..ModelCard::default()
         }
     }
 

@@ -66,8 +66,14 @@ mod tests {
 
     fn get(files: &'static [(&str, &[u8], &str)], path: &str, have: Option<&str>) -> (u16, Vec<String>) {
         let headers = have.map(|tag| ("If-None-Match".to_owned(), tag.to_owned())).into_iter().collect();
-        let call =
-            Call { method: "GET".into(), target: String::new(), headers, length: 0, body: &mut std::io::empty() };
+        let call = Call {
+            method: "GET".into(),
+            target: String::new(),
+            headers,
+            length: 0,
+            body: &mut std::io::empty(),
+            gone: &|| false,
+        };
         let reply = serve_from(files, path, &call);
         (reply.status, reply.headers.into_iter().map(|(_, value)| value).collect())
     }

@@ -9,7 +9,8 @@ use serde::Serialize;
 
 use crate::GenerateRequest;
 use crate::events::{EventStream, Events};
-use crate::job::{Job, JobState, Outcome};
+use crate::happening::Happening;
+use crate::job::{Job, JobState, Outcome, Source};
 use crate::lock::lock;
 
 /// Most jobs that wait at once.
@@ -62,18 +63,21 @@ impl Queue {
         Self { state: Mutex::default(), changed: Condvar::new(), events }
     }
 
-    /// Puts all requests at the end of the line, or none of them.
-    pub(crate) fn submit(&self, requests: Vec<GenerateRequest>) -> Result<Vec<Job>, Full> {
+    /// Puts all requests at the end of the line as one batch, or none of them.
+    pub(crate) fn submit(&self, requests: Vec<GenerateRequest>, source: Source) -> Result<Vec<Job>, Full> {
         let mut state = lock(&self.state);
         let room = MAX_WAITING.saturating_sub(state.waiting.len());
         if requests.len() > room {
             return Err(Full { room });
         }
         let mut jobs = Vec::with_capacity(requests.len());
+        let batch = format!("b{}", state.next + 1);
         for settings in requests {
             state.next += 1;
             let job = Job {
                 id: format!("j{}", state.next),
+                batch: batch.clone(),
+                source,
                 state: JobState::Waiting,
                 step: 0,
                 steps: settings.steps,
@@ -82,7 +86,7 @@ impl Queue {
                 error: None,
                 position: state.waiting.len() + 1,
             };
-            self.events.emit("job", &job);
+            self.events.send(Happening::Job(job.clone()));
             state.waiting.push_back(job.clone());
             jobs.push(job);
         }
@@ -103,7 +107,7 @@ impl Queue {
                 }
                 let cancel = Arc::new(AtomicBool::new(false));
                 state.running = Some(Running { job: job.clone(), cancel: Arc::clone(&cancel) });
-                self.events.emit("job", &job);
+                self.events.send(Happening::Job(job.clone()));
                 return Some((job, cancel));
             }
             let left = deadline.checked_duration_since(Instant::now())?;
@@ -139,7 +143,7 @@ impl Queue {
     }
 
     fn remember(&self, state: &mut State, job: Job) {
-        self.events.emit("job", &job);
+        self.events.send(Happening::Job(job.clone()));
         while state.over.len() >= REMEMBERED {
             state.over.pop_front();
         }
@@ -187,6 +191,25 @@ impl Queue {
         }
     }
 
+    /// Waits at most `patience` until all these jobs are over; gives them as they ended, in their order. A job that is no
+    /// longer remembered is given as it came.
+    pub(crate) fn all_over(&self, jobs: &[Job], patience: Duration) -> Option<Vec<Job>> {
+        let deadline = Instant::now() + patience;
+        let mut state = lock(&self.state);
+        loop {
+            let pending = |job: &Job| {
+                let running = state.running.iter().any(|running| running.job.id == job.id);
+                running || state.waiting.iter().any(|waiting| waiting.id == job.id)
+            };
+            if !jobs.iter().any(pending) {
+                let ended = |job: &Job| state.over.iter().find(|over| over.id == job.id).unwrap_or(job).clone();
+                return Some(jobs.iter().map(ended).collect());
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
     /// Asks whatever runs to stop; the program ends.
     pub(crate) fn cancel_running(&self) {
         if let Some(running) = &lock(&self.state).running {
@@ -207,7 +230,7 @@ impl Queue {
     /// Starts a subscription; no event falls between its `hello` and what follows.
     pub(crate) fn subscribe(&self) -> EventStream {
         let state = lock(&self.state);
-        self.events.subscribe(&line(&state))
+        self.events.subscribe(Happening::Hello(line(&state)))
     }
 }
 
@@ -221,22 +244,9 @@ fn line(state: &State) -> Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Previews;
 
     fn request(seed: u64) -> GenerateRequest {
-        GenerateRequest {
-            model: "spark".into(),
-            prompt: "a cat".into(),
-            negative_prompt: String::new(),
-            width: 64,
-            height: 64,
-            steps: 4,
-            cfg_scale: 7.0,
-            seed,
-            sampler: "Euler".into(),
-            scheduler: None,
-            previews: Previews::default(),
-        }
+        GenerateRequest { seed, ..GenerateRequest::default() }
     }
 
     fn queue() -> Queue {
@@ -246,7 +256,7 @@ mod tests {
     #[test]
     fn jobs_run_in_the_order_they_came() {
         let queue = queue();
-        let jobs = queue.submit(vec![request(1), request(2), request(3)]).expect("room");
+        let jobs = queue.submit(vec![request(1), request(2), request(3)], Source::Page).expect("room");
         assert_eq!(jobs.iter().map(|job| job.position).collect::<Vec<_>>(), [1, 2, 3]);
         let (first, _) = queue.take(Duration::ZERO).expect("a job");
         assert_eq!((first.settings.seed, first.state, first.position), (1, JobState::Running, 0));
@@ -263,18 +273,18 @@ mod tests {
     fn a_full_line_takes_all_or_nothing() {
         let queue = queue();
         for seed in 0..98 {
-            queue.submit(vec![request(seed)]).expect("room");
+            queue.submit(vec![request(seed)], Source::Page).expect("room");
         }
-        assert_eq!(queue.submit(vec![request(0), request(1), request(2)]), Err(Full { room: 2 }));
+        assert_eq!(queue.submit(vec![request(0), request(1), request(2)], Source::Page), Err(Full { room: 2 }));
         assert_eq!(queue.line().waiting.len(), 98);
-        assert_eq!(queue.submit(vec![request(0), request(1)]).map(|jobs| jobs.len()), Ok(2));
-        assert_eq!(queue.submit(vec![request(0)]), Err(Full { room: 0 }));
+        assert_eq!(queue.submit(vec![request(0), request(1)], Source::Page).map(|jobs| jobs.len()), Ok(2));
+        assert_eq!(queue.submit(vec![request(0)], Source::Page), Err(Full { room: 0 }));
     }
 
     #[test]
     fn cancelling_tells_waiting_running_over_and_unknown_apart() {
         let queue = queue();
-        queue.submit(vec![request(1), request(2)]).expect("room");
+        queue.submit(vec![request(1), request(2)], Source::Page).expect("room");
         let (_, stop) = queue.take(Duration::ZERO).expect("a job");
         assert_eq!(queue.cancel("j2", Duration::ZERO).map(|job| job.state), Ok(JobState::Cancelled));
         assert!(matches!(queue.cancel("j2", Duration::ZERO), Err(NotCancelled::Over(_))));
@@ -290,7 +300,7 @@ mod tests {
     fn only_the_last_finished_jobs_are_remembered() {
         let queue = queue();
         for seed in 0..REMEMBERED as u64 + 1 {
-            queue.submit(vec![request(seed)]).expect("room");
+            queue.submit(vec![request(seed)], Source::Page).expect("room");
             queue.take(Duration::ZERO).expect("a job");
             queue.finish(Outcome::Cancelled);
         }

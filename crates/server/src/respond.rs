@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tiny_http::{HTTPVersion, Header, Response, StatusCode};
 
-use crate::connection::{is_timeout, read_some};
+use crate::connection::{has_gone, read_some};
 use crate::events::{EventStream, Next};
 use crate::http::{Body, Reply};
 
@@ -41,6 +41,17 @@ pub(crate) fn send(stream: &TcpStream, reply: Reply, without_body: bool, last: b
         Body::Events(events) => {
             // They end the connection, whichever way they end.
             let _ = out.events(&headers, &events, stop);
+            return After::Done;
+        }
+        Body::Socket(talk) => {
+            let mut answer = format!("HTTP/1.1 {status} Switching Protocols\r\n");
+            for (name, value) in &headers {
+                answer.push_str(&format!("{name}: {value}\r\n"));
+            }
+            answer.push_str("\r\n");
+            if out.write(answer.as_bytes()).is_ok() {
+                talk(stream, stop);
+            }
             return After::Done;
         }
         Body::Empty => out.whole(status, &headers, &[], last, without_body),
@@ -173,12 +184,12 @@ impl Out<'_> {
         while !stop.load(Ordering::Relaxed) {
             match events.next(LOOK) {
                 Next::Event(event) => {
-                    self.chunk(&event)?;
+                    self.chunk(&event.sse())?;
                     quiet = Instant::now();
                 }
                 Next::Over => break,
                 Next::Quiet => {
-                    if self.client_has_gone() {
+                    if has_gone(self.stream) {
                         return Ok(());
                     }
                     if quiet.elapsed() >= KEEP_ALIVE {
@@ -189,16 +200,6 @@ impl Out<'_> {
             }
         }
         self.write(b"0\r\n\r\n")
-    }
-
-    fn client_has_gone(&self) -> bool {
-        // Something to read would be another request, which nobody answers here.
-        let looked =
-            self.stream.set_read_timeout(Some(Duration::from_millis(1))).and_then(|()| self.stream.peek(&mut [0; 1]));
-        match looked {
-            Ok(count) => count == 0,
-            Err(error) => !is_timeout(&error),
-        }
     }
 
     fn chunk(&mut self, text: &str) -> io::Result<()> {

@@ -16,11 +16,15 @@ use crate::events::Events;
 use crate::history::History;
 use crate::http::Handler;
 use crate::queue::Queue;
+use crate::studio::{self, Studio};
+use crate::uploads::Uploads;
 use crate::worker::Worker;
 use crate::{Generate, ServerError, accept};
 
 /// Ports that are tried after a taken one.
 const NEXT_PORTS: u16 = 20;
+/// The folder of pictures that were sent, inside the folder of what the server keeps.
+const UPLOADS: &str = "uploads";
 /// How long a stopping server waits for the picture under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -33,17 +37,20 @@ pub struct ServerConfig {
     pub port_is_fixed: bool,
     /// The folder of finished pictures; made when it is missing.
     pub outputs: PathBuf,
+    /// The folder of what the server keeps besides pictures; made when it is missing.
+    pub state: PathBuf,
     /// The program's version, for the page.
     pub version: String,
 }
 
 impl Default for ServerConfig {
-    /// Port 7860, not fixed, pictures in `outputs`, this crate's version.
+    /// Port 7860, not fixed, pictures in `outputs`, everything else in `state`, this crate's version.
     fn default() -> Self {
         Self {
             port: 7860,
             port_is_fixed: false,
             outputs: PathBuf::from("outputs"),
+            state: PathBuf::from("state"),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
@@ -129,6 +136,7 @@ impl Server {
         let events = Arc::new(Events::default());
         let queue = Arc::new(Queue::new(Arc::clone(&events)));
         let history = Arc::new(History::new(self.config.outputs, Arc::clone(&events)));
+        let uploads = Arc::new(Uploads::new(self.config.state.join(UPLOADS)));
         let scanning = Arc::clone(&history);
         thread::Builder::new().name("history".to_owned()).spawn(move || scanning.scan()).map_err(failed)?;
         let worker = Worker {
@@ -136,17 +144,20 @@ impl Server {
             history: Arc::clone(&history),
             events: Arc::clone(&events),
             generate: Arc::clone(&generate),
+            pictures: studio::pictures(&history, &uploads),
             stop: Arc::clone(&stop),
         };
         let drawing = thread::Builder::new().name("generate".to_owned()).spawn(move || worker.run()).map_err(failed)?;
-        let api: Arc<dyn Handler> = Arc::new(Api {
+        let studio = Studio {
             port: self.address.port(),
             version: self.config.version,
             queue: Arc::clone(&queue),
             history,
+            uploads,
             generate,
             facts,
-        });
+        };
+        let api: Arc<dyn Handler> = Arc::new(Api { studio });
         accept::serve(&self.listener, &api, &stop);
         // From here on nobody can connect.
         drop(self.listener);

@@ -6,17 +6,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
-
 use crate::api_error::ErrorBody;
 use crate::events::Events;
+use crate::happening::{Happening, JobProgress};
 use crate::history::History;
 use crate::job::{Job, Outcome};
 use crate::lock::lock;
 use crate::queue::Queue;
-use crate::{Generate, GenerateError, Previews, Progress};
+use crate::{Generate, GenerateError, Pictures, Previews, Progress};
 
 /// Previews are asked for at most this often.
 const PREVIEW_EVERY: Duration = Duration::from_millis(300);
@@ -31,18 +28,8 @@ pub(crate) struct Worker {
     pub(crate) history: Arc<History>,
     pub(crate) events: Arc<Events>,
     pub(crate) generate: Arc<dyn Generate>,
+    pub(crate) pictures: Pictures,
     pub(crate) stop: Arc<AtomicBool>,
-}
-
-#[derive(Serialize)]
-struct ProgressEvent<'a> {
-    id: &'a str,
-    step: u32,
-    steps: u32,
-    /// Guessed from the steps so far; `null` until two are done.
-    seconds_left: Option<f64>,
-    /// A `data:` URL.
-    preview: Option<String>,
 }
 
 impl Worker {
@@ -62,6 +49,7 @@ impl Worker {
             let (events, last) = (Arc::clone(&self.events), Arc::clone(&last_preview));
             Previews::when(move || events.heard() && lock(&last).is_none_or(|last| last.elapsed() >= PREVIEW_EVERY))
         };
+        request.pictures = self.pictures.clone();
         let mut pace = Pace::default();
         let mut tell = |progress: Progress| {
             if progress.preview_png.is_some() {
@@ -69,7 +57,7 @@ impl Worker {
             }
             self.queue.progress(progress.step, progress.steps);
             if let Some(event) = pace.event(&job.id, progress) {
-                self.events.emit_progress(&event);
+                self.events.send(Happening::Progress(event));
             }
             if cancel.load(Ordering::Relaxed) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
@@ -108,7 +96,7 @@ struct Pace {
 }
 
 impl Pace {
-    fn event<'a>(&mut self, id: &'a str, progress: Progress) -> Option<ProgressEvent<'a>> {
+    fn event(&mut self, id: &str, progress: Progress) -> Option<JobProgress> {
         let Progress { step, steps, preview_png } = progress;
         let (start, first_step) = *self.first.get_or_insert((Instant::now(), step));
         let soon = self.told.is_some_and(|told| told.elapsed() < PROGRESS_EVERY);
@@ -122,10 +110,8 @@ impl Pace {
             let each = start.elapsed().as_secs_f64() / f64::from(done);
             (each * f64::from(steps.saturating_sub(step)) * 10.0).round() / 10.0
         });
-        let preview = preview_png
-            .filter(|png| png.len() <= MAX_PREVIEW)
-            .map(|png| format!("data:image/png;base64,{}", STANDARD.encode(png)));
-        Some(ProgressEvent { id, step, steps, seconds_left, preview })
+        let preview_png = preview_png.filter(|png| png.len() <= MAX_PREVIEW);
+        Some(JobProgress { id: id.to_owned(), step, steps, seconds_left, preview_png })
     }
 }
 
@@ -141,7 +127,7 @@ mod tests {
         assert!((2..50).contains(&told), "{told} of 50 instant steps");
         let preview = Progress { step: 3, steps: 50, preview_png: Some(vec![1, 2, 3]) };
         let event = pace.event("j1", preview).expect("a preview is always told");
-        assert_eq!(event.preview.as_deref(), Some("data:image/png;base64,AQID"));
+        assert_eq!(event.preview_png, Some(vec![1, 2, 3]));
         assert!(event.seconds_left.is_some());
     }
 }

@@ -35,6 +35,7 @@ impl Generate for Fake {
             scheduler: None,
             note: "Draws grey squares.".into(),
             is_default: true,
+            ..ModelCard::default()
         }]
     }
 

@@ -23,7 +23,7 @@ fn a_picture_goes_all_the_way_and_everybody_hears_of_it() {
     assert_eq!(
         reply.text(),
         concat!(
-            r#"{"jobs":[{"id":"j1","state":"waiting","settings":{"model":"grey","prompt":"a grey Käse","#,
+            r#"{"jobs":[{"id":"j1","batch":"b1","source":"page","state":"waiting","settings":{"model":"grey","prompt":"a grey Käse","#,
             r#""negative_prompt":"","width":128,"height":64,"steps":4,"cfg_scale":7.1,"seed":42,"sampler":"Euler"},"#,
             r#""step":0,"steps":4,"picture":null,"error":null,"position":1}]}"#
         )

@@ -37,7 +37,12 @@ impl Running {
 
     /// A server on an existing folder.
     pub(crate) fn at(outputs: &Path, engine: Arc<dyn Generate>, facts: Facts) -> Self {
-        let config = ServerConfig { port: 0, outputs: outputs.to_owned(), ..ServerConfig::default() };
+        let config = ServerConfig {
+            port: 0,
+            outputs: outputs.to_owned(),
+            state: outputs.with_file_name("state"),
+            ..ServerConfig::default()
+        };
         let server = Server::bind(config).expect("a port");
         let address = server.address();
         let stop = Arc::new(AtomicBool::new(false));

@@ -11,7 +11,13 @@ use crate::fake::{Fake, png};
 use crate::running::Running;
 
 fn config(port: u16, port_is_fixed: bool, folder: &tempfile::TempDir) -> ServerConfig {
-    ServerConfig { port, port_is_fixed, outputs: folder.path().join("a b/Käse"), version: "1.2.3".into() }
+    ServerConfig {
+        port,
+        port_is_fixed,
+        outputs: folder.path().join("a b/Käse"),
+        state: folder.path().join("state"),
+        version: "1.2.3".into(),
+    }
 }
 
 #[test]
