@@ -87,9 +87,10 @@ impl server::Generate for Generator {
                 progress(Progress { step: step.step, steps: step.steps, preview_png })
             })
             .map_err(failed)?;
+        let remarks = used.remarks.clone();
         let infotext = choice.infotext(&settings, used);
         let png = picture.to_png(&[("parameters", &infotext), ("fieldforge", &request.to_json())]).map_err(failed)?;
-        Ok(Generated { png })
+        Ok(Generated { png, remarks })
     }
 }
 

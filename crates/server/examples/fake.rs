@@ -68,7 +68,7 @@ impl Generate for Gradients {
                 hint: Some("leave the word `fail` out".to_owned()),
             });
         }
-        Ok(Generated { png: draw(request, request.width, request.height, 1.0, true)? })
+        Ok(Generated { png: draw(request, request.width, request.height, 1.0, true)?, ..Generated::default() })
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::{Asset, GenerateRequest, Style};
+use crate::{AddError, AddReason, Asset, AssetKind, GenerateRequest, NewModel, Style, Verdict};
 
 /// Something that draws pictures. The server calls [`Generate::generate`] from one thread only,
 /// one picture after the other; the other methods may be called at any time and answer at once.
@@ -39,6 +39,60 @@ pub trait Generate: Send + Sync + 'static {
     /// The installed styles.
     fn styles(&self) -> Vec<Style> {
         Vec::new()
+    }
+
+    /// The picture that lies beside an installed file: a PNG, JPEG or WebP file.
+    fn preview(&self, kind: AssetKind, name: &str) -> Option<Vec<u8>> {
+        let _ = (kind, name);
+        None
+    }
+
+    /// Reads an installed file whole and compares it with what was installed. This takes as long as the disk takes, so
+    /// it is called from a thread of its own; `progress` is told how many bytes of how many are read, and may break.
+    ///
+    /// # Errors
+    /// [`GenerateError::Cancelled`] after a break, [`GenerateError::Failed`] when there is no such file or it cannot be
+    /// read.
+    fn check_file(
+        &self,
+        kind: AssetKind,
+        name: &str,
+        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Verdict, GenerateError> {
+        let (_, _) = (kind, progress);
+        Err(GenerateError::Failed { message: format!("there is no file `{name}`"), hint: None })
+    }
+
+    /// Adds a model file: written beside, looked into, synced, renamed; it can be used at once. Called from the thread
+    /// of the connection that sends it.
+    ///
+    /// # Errors
+    /// [`AddError`]; nothing is left of the file then.
+    fn add_model(&self, model: NewModel<'_>) -> Result<Asset, AddError> {
+        let _ = model;
+        Err(AddError {
+            reason: AddReason::Unfit,
+            message: "this engine takes no further models".to_owned(),
+            hint: "bring it with the next bundle".to_owned(),
+        })
+    }
+
+    /// What the self-test draws, so that it can be drawn again behind the server's seal.
+    ///
+    /// # Errors
+    /// [`GenerateError::Failed`] when there is nothing to test with.
+    fn self_test(&self) -> Result<GenerateRequest, GenerateError> {
+        Err(GenerateError::Failed { message: "this engine has no self-test".to_owned(), hint: None })
+    }
+
+    /// The report on a picture that was drawn from [`Generate::self_test`]: in the shape of the last one, which it
+    /// takes the place of.
+    ///
+    /// # Errors
+    /// [`GenerateError::Failed`] when the picture, or the one to compare it with, cannot be read.
+    fn judge_self_test(&self, png: &[u8]) -> Result<Value, GenerateError> {
+        let _ = png;
+        Err(GenerateError::Failed { message: "this engine has no self-test".to_owned(), hint: None })
     }
 
     /// What a picture file says about how it was made, as the settings of a request that makes it again.
@@ -138,11 +192,13 @@ pub struct Progress {
 }
 
 /// A finished picture.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Generated {
     /// A whole PNG file that already holds the text chunks `parameters` (A1111 infotext) and
     /// `fieldforge` (the JSON of [`GenerateRequest::to_json`], further fields allowed).
     pub png: Vec<u8>,
+    /// What is perhaps not what the person meant, one sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// Why there is no picture.

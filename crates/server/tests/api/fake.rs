@@ -68,8 +68,8 @@ impl Generate for Fake {
                 hint: Some("run `fieldforge repair`".into()),
             }),
             "crash" => panic!("a crash that the test asked for"),
-            "rubbish" => Ok(Generated { png: b"no picture".to_vec() }),
-            _ => Ok(Generated { png: png(request.width, request.height, Some(request)) }),
+            "rubbish" => Ok(Generated { png: b"no picture".to_vec(), ..Generated::default() }),
+            _ => Ok(Generated { png: png(request.width, request.height, Some(request)), ..Generated::default() }),
         }
     }
 }
