@@ -90,8 +90,8 @@ pub use fetch_error::{FetchError, FileFailure, Tried};
 pub use fetch_options::{FetchOptions, Timeouts};
 pub use fetched::{Fetched, FetchedFile};
 pub use pack::{
-    PackError, PackFile, PackInput, PackOptions, PackReport, ReadBack, Stick, SurveyedFile, default_volume_size, pack,
-    survey_unknown,
+    PackError, PackFile, PackFrozen, PackInput, PackOptions, PackReport, ReadBack, Stick, SurveyedFile,
+    default_volume_size, pack, survey_unknown,
 };
 pub use plan::{PlanInput, Policy, plan, request_digest};
 pub use plan_error::PlanError;

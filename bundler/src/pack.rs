@@ -18,8 +18,8 @@ use compression::Compressors;
 use folder::BundleFolder;
 use journal::{Journal, Settings};
 use manifest::{
-    ArchivePlan, BundleManifest, BundlePath, ByteSize, Codec, Component, ComponentId, Event, Frozen, Inventory, Needs,
-    Program, Reporter, Segment, SelfTestSpec, Sha256, layout,
+    ArchivePlan, BundleManifest, BundlePath, ByteSize, Codec, Component, ComponentId, Event, Frozen, FrozenInventory,
+    Inventory, Needs, Program, Reporter, SeenFile, Segment, SelfTestSpec, Sha256, layout,
 };
 use ordered::Pool;
 use read_back::Reading;
@@ -61,9 +61,18 @@ pub struct PackInput<'a> {
     /// What the offline machine has already: the archive holds only what is missing there.
     pub have: Option<&'a Inventory>,
     /// It is a frozen folder, not something to install.
-    pub frozen: Option<Frozen>,
+    pub frozen: Option<PackFrozen>,
     /// Signs the manifest.
     pub key: Option<&'a SigningKey>,
+}
+
+/// What makes a bundle a frozen folder.
+#[derive(Clone, Debug)]
+pub struct PackFrozen {
+    /// What the manifest says about it.
+    pub frozen: Frozen,
+    /// What the folder's files look like, for the [`FrozenInventory`] beside the archive.
+    pub seen: Vec<SeenFile>,
 }
 
 /// One file to pack.
@@ -187,6 +196,7 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
         options,
         reporter,
         sbom: sbom(&files)?,
+        inventory: inventory(input, &manifest),
         frames: plan.segments().len() as u64,
         expected: estimate + (estimate as f64 * options.recovery / 100.0) as u64,
     };
@@ -247,6 +257,12 @@ fn sbom(files: &[PackFile]) -> Result<Option<Vec<u8>>, PackError> {
     Ok(Some(text))
 }
 
+/// What lies beside the archive of a frozen folder, for the next one.
+fn inventory(input: &PackInput<'_>, manifest: &BundleManifest) -> Option<Vec<u8>> {
+    let seen = input.frozen.as_ref()?.seen.clone();
+    FrozenInventory::of(manifest, seen).map(|inventory| inventory.to_json())
+}
+
 /// Reads the files that were not read before. With `planes` all weights are looked at anew: may they get a codec?
 fn survey_all(
     files: &[PackFile],
@@ -287,7 +303,7 @@ fn describe(
         },
         default_model: input.default_model.clone(),
         self_test: input.self_test.clone(),
-        frozen: input.frozen.clone(),
+        frozen: input.frozen.as_ref().map(|frozen| frozen.frozen.clone()),
         programs,
         components: input.components.clone(),
         files: files.iter().zip(surveyed).map(|(file, surveyed)| surveyed.entry(file)).collect(),

@@ -1,6 +1,6 @@
 //! What makes a bundle a frozen folder, and what the next one of the same folder needs to know about it.
 
-use crate::{FileEntry, ManifestError, Sha256};
+use crate::{BundleManifest, FileEntry, ManifestError, Sha256, layout};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -101,6 +101,23 @@ pub struct FileMark {
 impl FrozenInventory {
     /// The newest format version that this program reads and the one it writes.
     pub const FORMAT: u32 = 1;
+
+    /// What the next bundle need not carry after the one with this manifest; nothing when that froze nothing.
+    #[must_use]
+    pub fn of(manifest: &BundleManifest, seen: Vec<SeenFile>) -> Option<Self> {
+        let whole = manifest.files.iter().cloned().map(|mut file| {
+            (file.carried, file.codec) = (None, None);
+            file
+        });
+        Some(Self {
+            format: Self::FORMAT,
+            edition: Edition { name: manifest.name.clone(), sequence: manifest.sequence, id: manifest.id() },
+            frozen: manifest.frozen.clone()?,
+            files: whole.filter(|file| file.path.as_str() != layout::TREE).collect(),
+            seen,
+            sum: None,
+        })
+    }
 
     /// Reads an inventory. `file` is the name that messages use.
     ///

@@ -7,13 +7,13 @@ use crate::cli::FreezeArgs;
 use crate::commands::bundle::target;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
-use crate::{atomic, home, signing};
+use crate::{home, signing};
 use ::install::Walk;
-use bundler::{Content, PackError, PackFile, PackInput, PackOptions, PackReport, SigningKey};
+use bundler::{Content, PackError, PackFile, PackFrozen, PackInput, PackOptions, PackReport, SigningKey};
 use earlier::Earlier;
 use manifest::{
-    ByteSize, Component, ComponentId, ComponentKind, Edition, Frozen, FrozenInventory, FrozenKind, Inventory, LeftOut,
-    Needs, SeenFile, Sha256, Tree, TreePath, layout,
+    ByteSize, Component, ComponentId, ComponentKind, Frozen, FrozenKind, Inventory, LeftOut, Needs, Sha256, Tree,
+    TreePath, layout,
 };
 use reading::Reading;
 use std::collections::HashMap;
@@ -67,8 +67,6 @@ pub(crate) fn freeze(
         output.say(format!("      {}", report.read_back));
         Ok((report, tree))
     })?;
-    let inventory = inventory(&report, &earlier, what, reading.seen(&walk));
-    atomic::write(&report.folder.join(layout::FROZEN_INVENTORY), &inventory.to_json())?;
     conclude(&job, &earlier, &walk, &report, &tree, output)
 }
 
@@ -154,28 +152,11 @@ fn pack_once(
         made_by: crate::PROGRAM_VERSION.to_owned(),
         sequence: earlier.sequence.saturating_add(1),
         have: Some(&have),
-        frozen: Some(frozen),
+        frozen: Some(PackFrozen { frozen, seen: reading.seen(walk) }),
         key: job.key.as_ref(),
     };
     let packed = bundler::pack(&input, &job.options, output);
     (tree, places, packed)
-}
-
-/// What the next bundle of the same folder need not carry.
-fn inventory(report: &PackReport, earlier: &Earlier, what: FrozenKind, seen: Vec<SeenFile>) -> FrozenInventory {
-    let manifest = &report.manifest;
-    let whole = manifest.files.iter().cloned().map(|mut file| {
-        (file.carried, file.codec) = (None, None);
-        file
-    });
-    FrozenInventory {
-        format: FrozenInventory::FORMAT,
-        edition: Edition { name: manifest.name.clone(), sequence: manifest.sequence, id: report.bundle_id },
-        frozen: Frozen { what, builds_on: earlier.builds_on.clone() },
-        files: whole.filter(|file| file.path.as_str() != layout::TREE).collect(),
-        seen,
-        sum: None,
-    }
 }
 
 /// The file that was not, or no longer, what the first reading had found.

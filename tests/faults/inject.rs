@@ -1,6 +1,7 @@
 //! Faults that strace puts into system calls.
 
 use super::place::{Ended, Lab, TRIAL};
+use super::scenario::Scenario;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
@@ -53,10 +54,10 @@ fn strace(log: &Path, calls: &str, inject: Option<String>) -> Vec<String> {
 }
 
 /// Runs the program without harm and lists every moment at which it touches a file of the trial.
-pub(crate) fn points(lab: &Lab, folder: &Path, args: &[String], changing: bool) -> Vec<Point> {
+pub(crate) fn points(lab: &Lab, folder: &Path, scenario: &Scenario, changing: bool) -> Vec<Point> {
     let log = folder.with_extension("log");
     let calls = if changing { CHANGING.join(",") } else { READING.join(",") };
-    lab.run(folder, &strace(&log, &calls, None), args).expect_success();
+    scenario.run(lab, folder, &strace(&log, &calls, None)).expect_success();
     let text = fs_err::read(&log).unwrap();
     fs_err::remove_file(&log).unwrap();
     let mut counts: HashMap<(String, String), u32> = HashMap::new();
@@ -89,7 +90,7 @@ fn touched(arguments: &str) -> Option<&str> {
 pub(crate) fn harmed(
     lab: &Lab,
     folder: &Path,
-    args: &[String],
+    scenario: &Scenario,
     point: &Point,
     harm: Harm,
 ) -> (Ended, Option<Vec<String>>) {
@@ -100,7 +101,7 @@ pub(crate) fn harmed(
         Harm::Once(error) => format!("{call}:error={error}:when={number}"),
         Harm::Onward(error) => format!("{call}:error={error}:when={number}+"),
     };
-    let ended = lab.run(folder, &strace(&log, call, Some(inject)), args);
+    let ended = scenario.run(lab, folder, &strace(&log, call, Some(inject)));
     let text = fs_err::read(&log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let _ = fs_err::remove_file(&log);

@@ -34,7 +34,7 @@ fn moments<'a>(
     let mut all = Vec::new();
     for scenario in &scenarios.all {
         let folder = begin(lab, scenario);
-        let mut found = points(lab, &folder, &scenario.args, changing);
+        let mut found = points(lab, &folder, scenario, changing);
         if scenario.name == "fetch" {
             // Its packing is that of `bundle`.
             found.retain(|point| point.call != "copy_file_range");

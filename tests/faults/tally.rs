@@ -10,9 +10,10 @@ pub(crate) fn full() -> bool {
     std::env::var_os("FAULTS").is_some_and(|word| word == "full")
 }
 
-/// At most `most` of them, evenly; all of them when everything is to be tried.
+/// At most `most` of them, evenly; all of them when everything is to be tried, or every n-th if there is less time.
 pub(crate) fn sample<T>(all: Vec<T>, most: usize) -> Vec<T> {
-    let step = if full() { 1 } else { all.len().div_ceil(most).max(1) };
+    let every = || std::env::var("FAULTS_EVERY").ok()?.parse().ok();
+    let step = if full() { every().unwrap_or(1) } else { all.len().div_ceil(most) }.max(1);
     all.into_iter().step_by(step).collect()
 }
 

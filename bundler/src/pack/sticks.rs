@@ -33,6 +33,8 @@ pub(crate) struct Packing<'a> {
     pub(crate) reporter: &'a dyn Reporter,
     /// The bill of materials, which lies beside the archive, too.
     pub(crate) sbom: Option<Vec<u8>>,
+    /// The inventory of a frozen folder, which lies beside the archive.
+    pub(crate) inventory: Option<Vec<u8>>,
     /// Ordinary frames of the archive.
     pub(crate) frames: u64,
     /// Bytes of all volumes, about.
@@ -41,7 +43,8 @@ pub(crate) struct Packing<'a> {
 
 impl Packing<'_> {
     fn reserve(&self) -> u64 {
-        RESERVE + self.sbom.as_ref().map_or(0, |sbom| sbom.len() as u64)
+        let beside = self.sbom.iter().chain(&self.inventory);
+        RESERVE + beside.map(|text| text.len() as u64).sum::<u64>()
     }
 }
 
@@ -246,6 +249,9 @@ impl<'a> Sticks<'a> {
         folder.write(layout::START_HERE, start_here::text(self.packing.manifest, &note).as_bytes())?;
         if let Some(sbom) = &self.packing.sbom {
             folder.write(layout::SBOM, sbom)?;
+        }
+        if let Some(inventory) = &self.packing.inventory {
+            folder.write(layout::FROZEN_INVENTORY, inventory)?;
         }
         let path = folder.path().to_path_buf();
         let how = folder.finish(self.packing.options.read_back, self.packing.reporter)?;

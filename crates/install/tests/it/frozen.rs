@@ -1,7 +1,7 @@
 //! Frozen folders: whatever their files are called, they come back bit for bit.
 
 use crate::kit::{input, short_bundle, unsigned};
-use bundler::{Content, PackFile, PackInput, PackOptions, PackReport, SurveyedFile, pack};
+use bundler::{Content, PackFile, PackFrozen, PackInput, PackOptions, PackReport, SurveyedFile, pack};
 use install::{Bundle, InstallError, InstallOptions, RestoreError, RestoreOptions, Restored, Walk, install, restore};
 use manifest::{Edition, Frozen, FrozenKind, Inventory, Sha256, Silent, layout};
 use std::collections::HashMap;
@@ -98,7 +98,10 @@ fn freeze(sandbox: &Sandbox, folder: &Path, out: &str, earlier: &[&PackReport]) 
         components: vec![component],
         sequence: earlier.len() as u64 + 1,
         have: Some(&have),
-        frozen: Some(Frozen { what: FrozenKind::Folder, builds_on: earlier.iter().map(edition).collect() }),
+        frozen: Some(PackFrozen {
+            frozen: Frozen { what: FrozenKind::Folder, builds_on: earlier.iter().map(edition).collect() },
+            seen: Vec::new(),
+        }),
         ..input(sandbox, "frozen", &[])
     };
     let options = PackOptions { out: sandbox.path(out), ..PackOptions::default() };
