@@ -29,16 +29,16 @@ fn search(volume: &[u8]) {
     let sections = find_sections(&mut Cursor::new(volume)).expect("memory can be read");
     for section in &sections {
         let (from, to) = (section.start(), section.start() + section.length());
-        let mut file = Cursor::new(volume);
-        let damage = section.damage(&mut file).expect("memory can be read");
+        let open = || Ok(Cursor::new(volume));
+        let damage = section.damage(&open).expect("memory can be read");
         let mut after = volume.to_vec();
-        let outcome = section.rebuild(&mut file, &damage, &mut |at, bytes| {
+        let outcome = section.rebuild(&open, &damage, &mut |at, bytes| {
             assert!(from <= at && at + bytes.len() as u64 <= to, "outside of the section");
             put(&mut after, at, bytes);
             Ok(())
         });
         if outcome.is_ok() && section.length() < 1 << 20 {
-            let now = section.damage(&mut Cursor::new(&after)).expect("memory can be read");
+            let now = section.damage(&|| Ok(Cursor::new(&after))).expect("memory can be read");
             assert_eq!(now.shards(), 0, "what was rebuilt is whole");
             let (frame, end) = (section.frame(), section.end());
             let again = section.encode_again(&mut Cursor::new(&after), &mut |at, bytes| {

@@ -213,10 +213,11 @@ fn rebuild_sections(
     let mut looked_at = 0;
     for section in &sections {
         reporter.go_on()?;
-        let damage = section.damage(&mut file)?;
+        let open = || fs_err::File::open(path);
+        let damage = section.damage(&open)?;
         if !damage.is_none() {
             let mut target = Target::open(path)?;
-            match section.rebuild(&mut file, &damage, &mut |at, bytes| target.write(at, bytes)) {
+            match section.rebuild(&open, &damage, &mut |at, bytes| target.write(at, bytes)) {
                 Ok(()) if damage.spares_recovery() => {}
                 Ok(()) => section.encode_again(&mut file, &mut |at, bytes| target.write(at, bytes))?,
                 Err(RebuildError::Io(error)) => return Err(error.into()),

@@ -33,11 +33,11 @@
 //! encoder.finish(&mut |bytes| { volume.extend_from_slice(bytes); Ok::<(), std::io::Error>(()) })?;
 //!
 //! volume[5_000..20_000].fill(0);
-//! let mut file = Cursor::new(&volume);
-//! let section = find_sections(&mut file)?.pop().ok_or("no recovery data found")?;
-//! let damage = section.damage(&mut file)?;
+//! let open = || Ok(Cursor::new(&volume));
+//! let section = find_sections(&mut Cursor::new(&volume))?.pop().ok_or("no recovery data found")?;
+//! let damage = section.damage(&open)?;
 //! let mut whole = volume.clone();
-//! section.rebuild(&mut file, &damage, &mut |at, bytes| {
+//! section.rebuild(&open, &damage, &mut |at, bytes| {
 //!     whole[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
 //!     Ok(())
 //! })?;

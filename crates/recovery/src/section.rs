@@ -100,6 +100,45 @@ pub fn find_sections(volume: &mut (impl Read + Seek)) -> io::Result<Vec<Section>
     Ok(found.into_values().collect())
 }
 
+/// Which shards of `size` bytes do not have the digests that they should have; `load` reads shards that follow one
+/// another, from one with a given number on.
+fn differing<V: Read + Seek>(
+    expected: &[u64],
+    size: u32,
+    open: &(impl Fn() -> io::Result<V> + Sync),
+    load: &(impl Fn(&mut V, usize, &mut [u8]) -> io::Result<()> + Sync),
+) -> io::Result<Vec<usize>> {
+    let size = size as usize;
+    let together = ((1 << 20) / size).max(1);
+    let mut found = Vec::new();
+    let read = ordered::run(
+        ordered::default_threads(),
+        |give| {
+            (0..).step_by(together).zip(expected.chunks(together)).all(give);
+            Ok(())
+        },
+        || (open(), Vec::new()),
+        |(volume, buffer), (first, expected)| -> io::Result<Vec<usize>> {
+            let volume = volume.as_mut().map_err(|error| io::Error::new(error.kind(), error.to_string()))?;
+            buffer.resize(expected.len() * size, 0);
+            let all = load(volume, first, buffer).is_ok();
+            let numbered = (first..).zip(expected).zip(buffer.chunks_exact_mut(size));
+            Ok(numbered
+                .filter_map(|((index, expected), shard)| {
+                    // One that cannot be read says nothing about its neighbours.
+                    let read = all || load(volume, index, shard).is_ok();
+                    (!read || XxHash3_64::oneshot(shard) != *expected).then_some(index)
+                })
+                .collect())
+        },
+        |differing| {
+            found.extend(differing?);
+            Ok::<(), io::Error>(())
+        },
+    );
+    read.map(|()| found)
+}
+
 /// All places where a record may begin.
 fn places(volume: &mut (impl Read + Seek)) -> io::Result<Vec<u64>> {
     let mut places = Vec::new();
@@ -177,28 +216,24 @@ impl Section {
         self.record.length
     }
 
-    /// Reads the section and its recovery shards and compares them with their digests. What cannot be read, because
-    /// the volume is shorter or the medium answers with an error, counts as damaged.
+    /// Reads the section and its recovery shards and compares them with their digests, on several threads; each opens the
+    /// volume for itself. What cannot be read, because the volume is shorter or the medium answers with an error, counts
+    /// as damaged.
     ///
     /// # Errors
-    /// Never at present: read errors are damage.
-    pub fn damage(&self, volume: &mut (impl Read + Seek)) -> io::Result<Damage> {
-        let size = self.record.geometry.shard as usize;
-        let mut buffer = vec![0; size];
+    /// When the volume cannot be opened.
+    pub fn damage<V: Read + Seek>(&self, open: &(impl Fn() -> io::Result<V> + Sync)) -> io::Result<Damage> {
         let mut head = [0; 8];
-        let whole = matches!(read_at(volume, self.frame, &mut head), Ok(8)) && head == self.frame_head();
-        let mut damage = Damage { around: !whole || self.records < 2, ..Damage::default() };
-        for (index, expected) in self.record.shards.iter().enumerate() {
-            if self.load(volume, index, 0, &mut buffer).is_err() || XxHash3_64::oneshot(&buffer) != *expected {
-                damage.shards.push(index);
-            }
-        }
-        for (index, expected) in self.record.recovery.iter().enumerate() {
-            if self.load_recovery(volume, index, 0, &mut buffer).is_err() || XxHash3_64::oneshot(&buffer) != *expected {
-                damage.recovery.push(index);
-            }
-        }
-        Ok(damage)
+        let whole = matches!(read_at(&mut open()?, self.frame, &mut head), Ok(8)) && head == self.frame_head();
+        Ok(Damage {
+            shards: differing(&self.record.shards, self.record.geometry.shard, open, &|volume, index, buffer| {
+                self.load(volume, index, 0, buffer)
+            })?,
+            recovery: differing(&self.record.recovery, self.record.geometry.shard, open, &|volume, index, buffer| {
+                self.load_recovery(volume, index, 0, buffer)
+            })?,
+            around: !whole || self.records < 2,
+        })
     }
 
     /// The first bytes of the frame with the recovery data.
@@ -242,44 +277,57 @@ impl Section {
     }
 
     /// Computes the damaged shards of the section and hands them to `write` with their place in the volume; only what
-    /// has the right digest is handed over. Groups that cannot be rebuilt do not keep the others from it.
+    /// has the right digest is handed over. Groups that cannot be rebuilt do not keep the others from it. Each thread
+    /// opens the volume for itself and computes one group after the other.
+    ///
+    /// Memory: of each thread and of each group that waits to be written, as much as the group has recovery data (at most
+    /// 4 MiB), twice.
     ///
     /// # Errors
-    /// When more is lost than there are recovery data for, `volume` cannot be read any more, or `write` refuses.
-    pub fn rebuild(
+    /// When more is lost than there are recovery data for, the volume cannot be read any more, or `write` refuses.
+    pub fn rebuild<V: Read + Seek>(
         &self,
-        volume: &mut (impl Read + Seek),
+        open: &(impl Fn() -> io::Result<V> + Sync),
         damage: &Damage,
         write: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
     ) -> Result<(), RebuildError> {
-        let mut outcome = Ok(());
-        for group in 0..self.record.geometry.groups_of(self.record.length) as usize {
-            let lost: Vec<usize> = damage
-                .shards
-                .iter()
-                .map(|shard| self.place(*shard))
-                .filter_map(|(its, index)| (its == group).then_some(index))
-                .collect();
-            if lost.is_empty() {
-                continue;
-            }
-            match self.rebuild_group(volume, group, &lost, damage, write) {
-                Err(RebuildError::Io(error)) => return Err(RebuildError::Io(error)),
-                Err(error) => outcome = Err(error),
-                Ok(()) => {}
-            }
+        let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+        for shard in &damage.shards {
+            let (group, index) = self.place(*shard);
+            groups.entry(group).or_default().push(index);
         }
+        let mut outcome = Ok(());
+        ordered::run(
+            ordered::default_threads(),
+            |give| {
+                groups.into_iter().all(give);
+                Ok(())
+            },
+            || open(),
+            |volume, (group, lost)| match volume {
+                Ok(volume) => self.rebuild_group(volume, group, &lost, damage),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string()).into()),
+            },
+            |rebuilt| match rebuilt {
+                Ok(shards) => shards.iter().try_for_each(|(at, bytes)| write(*at, bytes)).map_err(RebuildError::Io),
+                Err(RebuildError::Io(error)) => Err(RebuildError::Io(error)),
+                Err(error) => {
+                    outcome = Err(error);
+                    Ok(())
+                }
+            },
+        )?;
         outcome
     }
 
+    /// The damaged shards of a group with their places in the volume.
     fn rebuild_group(
         &self,
         volume: &mut (impl Read + Seek),
         group: usize,
         lost: &[usize],
         damage: &Damage,
-        write: &mut dyn FnMut(u64, &[u8]) -> io::Result<()>,
-    ) -> Result<(), RebuildError> {
+    ) -> Result<Vec<(u64, Vec<u8>)>, RebuildError> {
         let Geometry { shard: size, .. } = self.record.geometry;
         let intact: Vec<usize> =
             (group * ROW..(group + 1) * ROW).filter(|index| damage.recovery.binary_search(index).is_err()).collect();
@@ -307,17 +355,18 @@ impl Section {
         for (helper, shard) in helpers.iter().zip(recovery.chunks_exact_mut(size as usize)) {
             self.load_recovery(volume, group * ROW + helper, 0, shard)?;
         }
-        let rebuilt = equations.solve(&engine, &sum, recovery);
-        for (index, whole) in lost.iter().zip(&rebuilt) {
+        let mut shards = Vec::with_capacity(lost.len());
+        for (index, mut whole) in lost.iter().zip(equations.solve(&engine, &sum, recovery)) {
             let shard = self.shard_of(group, *index);
-            if self.record.shards.get(shard) != Some(&XxHash3_64::oneshot(whole)) {
+            if self.record.shards.get(shard) != Some(&XxHash3_64::oneshot(&whole)) {
                 return Err(RebuildError::Contradiction);
             }
             let from = shard as u64 * u64::from(size);
             let there = self.record.length.saturating_sub(from).min(whole.len() as u64) as usize;
-            write(self.record.start + from, whole.get(..there).unwrap_or_default())?;
+            whole.truncate(there);
+            shards.push((self.record.start + from, whole));
         }
-        Ok(())
+        Ok(shards)
     }
 
     /// Computes the frame with the recovery data again, from a section that is whole, and hands it to `write` piece
@@ -385,12 +434,13 @@ mod tests {
         let mut result = damaged.to_vec();
         result.resize(whole.len(), 0);
         for section in found {
-            let damage = section.damage(&mut file).unwrap();
+            let open = || Ok(Cursor::new(damaged));
+            let damage = section.damage(&open).unwrap();
             let put = |result: &mut Vec<u8>, at: u64, bytes: &[u8]| {
                 result[at as usize..at as usize + bytes.len()].copy_from_slice(bytes);
                 Ok(())
             };
-            if section.rebuild(&mut file, &damage, &mut |at, bytes| put(&mut result, at, bytes)).is_err() {
+            if section.rebuild(&open, &damage, &mut |at, bytes| put(&mut result, at, bytes)).is_err() {
                 return false;
             }
             let data = Cursor::new(result.clone());
@@ -438,7 +488,7 @@ mod tests {
         // The second record is gone, and half of the recovery shards.
         let cut = &whole[..whole.len() - section.record.encode().len() - 50 * 64];
         assert!(repaired(cut, &whole, 1));
-        let damage = section.damage(&mut Cursor::new(cut)).unwrap();
+        let damage = section.damage(&|| Ok(Cursor::new(cut))).unwrap();
         assert!(damage.shards.is_empty() && damage.recovery.len() == 50);
     }
 
@@ -450,9 +500,10 @@ mod tests {
         damaged[3 * 4096..3 * 4096 + 64].fill(1); // group 0 loses one more
         let mut file = Cursor::new(&damaged);
         let section = find_sections(&mut file).unwrap().pop().unwrap();
-        let damage = section.damage(&mut file).unwrap();
+        let open = || Ok(Cursor::new(&damaged));
+        let damage = section.damage(&open).unwrap();
         let mut written = Vec::new();
-        let outcome = section.rebuild(&mut file, &damage, &mut |at, _| {
+        let outcome = section.rebuild(&open, &damage, &mut |at, _| {
             written.push(at);
             Ok(())
         });
