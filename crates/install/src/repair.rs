@@ -9,7 +9,7 @@ use manifest::{Event, Finding, Reporter, Sha256, Stopped, layout};
 use recovery::{RebuildError, find_sections};
 use serde::Serialize;
 use sha2::Digest as _;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -108,11 +108,14 @@ pub fn repair_with(
     let mut unused = Vec::new();
     let recovery = RecoveryFiles::find(&name, &folders, &mut unused)?;
     let mut volumes = Vec::new();
+    let mut ends = HashMap::new();
     loop {
         for folder in &folders {
             for file in names(folder)? {
                 if layout::parse_volume_name(&file).is_some_and(|(bundle, _)| bundle == name) {
-                    rebuild_sections(&folder.join(&file), file, &mut volumes, reporter)?;
+                    let path = folder.join(&file);
+                    let end = rebuild_sections(&path, file, &mut volumes, reporter)?;
+                    ends.extend(end.map(|end| (path, end)));
                 }
             }
         }
@@ -138,7 +141,7 @@ pub fn repair_with(
             let now = verify(&[path.to_path_buf()], threads, reporter)?;
             return Ok(RepairReport { volumes, unused, beyond_help: Vec::new(), now });
         }
-        bundle => rebuild_ends(&bundle?, &mut volumes)?,
+        bundle => rebuild_ends(&bundle?, &ends, &mut volumes)?,
     }
     let bundle = Bundle::open(path)?;
     let now = match bundle.clone().verify(threads, reporter) {
@@ -195,13 +198,13 @@ fn locate_lost(path: &Path) -> Result<(PathBuf, String), OpenError> {
     found.map_or(located, |name| Ok((folder, name)))
 }
 
-/// Rebuilds what the recovery data of a volume cover.
+/// Rebuilds what the recovery data of a volume cover, and tells where the last of them end.
 fn rebuild_sections(
     path: &Path,
     name: String,
     volumes: &mut Vec<RepairedVolume>,
     reporter: &dyn Reporter,
-) -> Result<(), RepairError> {
+) -> Result<Option<u64>, RepairError> {
     let mut file = fs_err::File::open(path)?;
     let mut volume = match volumes.iter().position(|volume| volume.name == name) {
         Some(at) => RepairedVolume { beyond_help: None, ..volumes.remove(at) },
@@ -233,11 +236,16 @@ fn rebuild_sections(
     }
     reporter.event(&Event::TaskEnd { task: &volume.name, bytes: looked_at });
     volumes.push(volume);
-    Ok(())
+    Ok(sections.last().map(recovery::Section::end))
 }
 
-/// Makes the ends of volumes and the seek table again where they are not what they should be.
-fn rebuild_ends(bundle: &Bundle, volumes: &mut [RepairedVolume]) -> Result<(), RepairError> {
+/// Makes the ends of volumes and the seek table again where they are not what they should be. `ends`: where the recovery
+/// data of volumes end, as far as it is known.
+fn rebuild_ends(
+    bundle: &Bundle,
+    ends: &HashMap<PathBuf, u64>,
+    volumes: &mut [RepairedVolume],
+) -> Result<(), RepairError> {
     let frames = bundle.plan().segments().len() as u64;
     let mut table = SeekTable::default();
     let mut whole = true;
@@ -246,7 +254,11 @@ fn rebuild_ends(bundle: &Bundle, volumes: &mut [RepairedVolume]) -> Result<(), R
         whole &= found.number == number && found.first_frame.is_some();
         let Some(first_frame) = found.first_frame else { continue };
         let mut file = fs_err::File::open(&found.path)?;
-        let Some(end) = find_sections(&mut file)?.last().map(recovery::Section::end) else { return Ok(()) };
+        let end = match ends.get(&found.path) {
+            Some(end) => Some(*end),
+            None => find_sections(&mut file)?.last().map(recovery::Section::end),
+        };
+        let Some(end) = end else { return Ok(()) };
         let (counted, clean) = list_frames(&mut file, end, &mut table)?;
         whole &= clean;
         if !clean {

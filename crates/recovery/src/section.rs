@@ -303,7 +303,7 @@ impl Section {
                 groups.into_iter().all(give);
                 Ok(())
             },
-            || open(),
+            open,
             |volume, (group, lost)| match volume {
                 Ok(volume) => self.rebuild_group(volume, group, &lost, damage),
                 Err(error) => Err(io::Error::new(error.kind(), error.to_string()).into()),
