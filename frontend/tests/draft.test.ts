@@ -15,6 +15,11 @@ const card = (id: string, side: number, is_default = false): ModelCard => ({
   sampler: 'Euler',
   note: '',
   is_default,
+  scheduler: null,
+  file: '',
+  size: 0,
+  sha256: null,
+  trigger_words: [],
 })
 const spark = card('spark', 64, true)
 const large = { ...card('large', 512), steps: 30, sampler: 'DDIM' }

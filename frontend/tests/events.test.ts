@@ -10,7 +10,7 @@ const job = { id: 'j1', state: 'running', settings, step: 3, steps: 20, picture:
 
 describe('events', () => {
   it('become what they say', () => {
-    expect(parseEvent('hello', JSON.stringify({ running: job, waiting: [] }))).toMatchObject({ kind: 'hello', running: { id: 'j1' }, waiting: [] })
+    expect(parseEvent('hello', JSON.stringify({ running: job, waiting: [] }))).toMatchObject({ kind: 'hello', line: { running: { id: 'j1' }, waiting: [], paused: false } })
     expect(parseEvent('job', JSON.stringify(job))).toMatchObject({ kind: 'job', job: { state: 'running', step: 3 } })
     expect(parseEvent('progress', '{"id":"j1","step":4,"steps":20,"seconds_left":1.2,"preview":null}')).toEqual({
       kind: 'progress',
@@ -45,7 +45,7 @@ describe('events', () => {
 })
 
 describe('the history', () => {
-  const picture = (id: string): Picture => ({ id, url: `/outputs/${id}.png`, width: 64, height: 64, created: '', settings, infotext: null })
+  const picture = (id: string): Picture => ({ id, url: `/outputs/${id}.png`, thumbnail: '', width: 64, height: 64, created: '', starred: false, settings, infotext: null, model_hash: null })
   const ids = (pictures: Picture[]) => pictures.map((one) => one.id)
 
   it('is newest first and has every picture once', () => {
@@ -68,7 +68,7 @@ describe('the history', () => {
 describe('answers', () => {
   it('of any shape make a status', () => {
     for (const value of [null, 7, [], {}, { models: 'x', queue: 3, limits: { side_multiple: 0 } }]) {
-      expect(parseStatus(value)).toMatchObject({ models: [], samplers: [], running: null, waiting: [] })
+      expect(parseStatus(value)).toMatchObject({ models: [], samplers: [], queue: { running: null, waiting: [], paused: false } })
       expect(parseStatus(value).limits.side_multiple).toBeGreaterThan(0)
     }
   })

@@ -90,25 +90,28 @@ export function sizeChoiceFor(size: Size, native: Size, limits: Limits): SizeCho
   return { kind: 'custom', width: size.width, height: size.height }
 }
 
-/** "Use all settings": the same picture again, seed included. A model that is gone is not chosen. */
-export function withAllSettings(draft: Draft, settings: Settings, models: ModelCard[], limits: Limits): Draft {
+/** "Use all settings": the same picture again, seed included. What is not said, and a model that is gone, stay as they are. */
+export function withAllSettings(draft: Draft, settings: Partial<Settings>, models: ModelCard[], limits: Limits): Draft {
   const model = models.find((card) => card.id === settings.model) ?? chosenModel(draft, models)
+  const { width, height } = settings
+  const size: SizeChoice | null =
+    width === undefined || height === undefined ? null : model ? sizeChoiceFor({ width, height }, model, limits) : { kind: 'custom', width, height }
   const next: Draft = {
     ...draft,
     model: model?.id ?? draft.model,
-    prompt: settings.prompt,
-    negativePrompt: settings.negative_prompt,
-    size: model ? sizeChoiceFor(settings, model, limits) : { kind: 'custom', width: settings.width, height: settings.height },
-    steps: settings.steps,
-    cfgScale: settings.cfg_scale,
+    prompt: settings.prompt ?? draft.prompt,
+    negativePrompt: settings.negative_prompt ?? draft.negativePrompt,
+    size: size ?? draft.size,
+    steps: settings.steps ?? null,
+    cfgScale: settings.cfg_scale ?? null,
     sampler: settings.sampler || null,
     count: 1,
   }
   return withSeed(next, settings)
 }
 
-export function withSeed(draft: Draft, settings: Settings): Draft {
-  return settings.seed < 0 ? draft : { ...draft, seedMode: 'fixed', seed: cleanSeed(settings.seed) }
+export function withSeed(draft: Draft, settings: Partial<Settings>): Draft {
+  return settings.seed === undefined || settings.seed < 0 ? draft : { ...draft, seedMode: 'fixed', seed: cleanSeed(settings.seed) }
 }
 
 export function withPrompt(draft: Draft, settings: Settings): Draft {

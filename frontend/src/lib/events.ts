@@ -1,17 +1,18 @@
 // One stream of server-sent events, kept alive: the browser reconnects by itself after a dropped
 // connection; after a refused one it gives up, and then this file tries again with growing pauses.
 
-import { parseJob, parsePicture, parseProgress, parseQueue } from './parse'
-import type { Job, Picture, Progress } from './types'
+import { parseJob, parseLine, parsePicture, parseProgress } from './parse'
+import type { Job, Line, Picture, Progress } from './types'
 
 export type ServerEvent =
-  | { kind: 'hello'; running: Job | null; waiting: Job[] }
+  | { kind: 'hello'; line: Line }
+  | { kind: 'line'; line: Line }
   | { kind: 'job'; job: Job }
   | { kind: 'progress'; progress: Progress }
   | { kind: 'picture'; picture: Picture }
   | { kind: 'removed'; id: string }
 
-const names = ['hello', 'job', 'progress', 'picture', 'removed'] as const
+const names = ['hello', 'line', 'job', 'progress', 'picture', 'removed'] as const
 
 /** One event from its name and data, or null when it is not one of ours or damaged. */
 export function parseEvent(name: string, data: string): ServerEvent | null {
@@ -23,7 +24,8 @@ export function parseEvent(name: string, data: string): ServerEvent | null {
   }
   switch (name) {
     case 'hello':
-      return { kind: 'hello', ...parseQueue(value) }
+    case 'line':
+      return { kind: name, line: parseLine(value) }
     case 'job': {
       const job = parseJob(value)
       return job && { kind: 'job', job }

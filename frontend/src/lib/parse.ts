@@ -1,7 +1,39 @@
 // Makes the page's nouns from JSON. Nothing that arrives is trusted to have its shape: a field that
 // is missing or of another type becomes an empty value, a thing without an id becomes null.
 
-import type { Attempt, Job, JobState, Limits, Mechanism, ModelCard, Picture, Problem, Progress, Seal, SelfTest, Settings, Status } from './types'
+import type {
+  Asset,
+  AssetKind,
+  Attempt,
+  Control,
+  Extend,
+  Hires,
+  Init,
+  Inpaint,
+  Job,
+  JobState,
+  Limits,
+  Line,
+  ManyDone,
+  Mechanism,
+  ModelCard,
+  Picture,
+  PictureFacts,
+  PicturePage,
+  Problem,
+  Progress,
+  Refiner,
+  Seal,
+  SelfTest,
+  Settings,
+  Shelf,
+  Status,
+  Style,
+  System,
+  Task,
+  Upload,
+  Variation,
+} from './types'
 
 type Fields = Record<string, unknown>
 
@@ -37,24 +69,115 @@ export function parseModel(value: unknown): ModelCard | null {
     steps: number(it.steps, 20),
     cfg_scale: number(it.cfg_scale, 7),
     sampler: text(it.sampler),
+    scheduler: textOrNull(it.scheduler),
     note: text(it.note),
     is_default: it.is_default === true,
+    file: text(it.file),
+    size: number(it.size),
+    sha256: textOrNull(it.sha256),
+    trigger_words: list(it.trigger_words, textOrNull),
   }
 }
 
-export function parseSettings(value: unknown): Settings | null {
+/** Leaves out what is undefined, so that an absent field stays absent. */
+function present<T extends object>(value: T): T {
+  for (const [name, field] of Object.entries(value)) if (field === undefined) delete (value as Fields)[name]
+  return value
+}
+
+const textIf = (value: unknown): string | undefined => textOrNull(value) ?? undefined
+const numberIf = (value: unknown): number | undefined => numberOrNull(value) ?? undefined
+
+function parseVariation(value: unknown): Variation | undefined {
+  return isFields(value) ? { seed: number(value.seed), strength: number(value.strength) } : undefined
+}
+
+function parseInit(value: unknown): Init | undefined {
+  const picture = textIf(fields(value).picture)
+  if (!isFields(value) || picture === undefined) return undefined
+  return { picture, strength: number(value.strength, 0.75), resize_mode: text(value.resize_mode, 'stretch') }
+}
+
+function parseExtend(value: unknown): Extend | undefined {
+  if (!isFields(value)) return undefined
+  return { left: number(value.left), right: number(value.right), top: number(value.top), bottom: number(value.bottom) }
+}
+
+function parseInpaint(value: unknown): Inpaint | undefined {
+  if (!isFields(value)) return undefined
+  return present({
+    mask: textIf(value.mask),
+    invert: value.invert === true,
+    mask_blur: number(value.mask_blur, 4),
+    fill: text(value.fill, 'original'),
+    only_masked: numberIf(value.only_masked),
+    extend: parseExtend(value.extend),
+  })
+}
+
+function parseHires(value: unknown): Hires | undefined {
+  if (!isFields(value)) return undefined
+  const [width, height] = Array.isArray(value.size) ? value.size.map((side) => number(side)) : []
+  return present({
+    scale: number(value.scale, 2),
+    size: width !== undefined && height !== undefined ? ([width, height] as [number, number]) : undefined,
+    upscaler: text(value.upscaler, 'Latent'),
+    strength: number(value.strength, 0.7),
+    steps: numberIf(value.steps),
+    cfg_scale: numberIf(value.cfg_scale),
+    sampler: textIf(value.sampler),
+    scheduler: textIf(value.scheduler),
+    prompt: textIf(value.prompt),
+    negative_prompt: textIf(value.negative_prompt),
+  })
+}
+
+function parseRefiner(value: unknown): Refiner | undefined {
+  const model = textIf(fields(value).model)
+  return model === undefined ? undefined : { model, switch_at: number(fields(value).switch_at, 0.8) }
+}
+
+function parseControl(value: unknown): Control | null {
+  const it = fields(value)
+  const net = textOrNull(it.net)
+  const picture = textOrNull(it.picture)
+  if (net === null || picture === null) return null
+  return { net, picture, preprocess: text(it.preprocess, 'none'), weight: number(it.weight, 1), start: number(it.start), end: number(it.end, 1) }
+}
+
+/** The fields that are there and make sense; the others stay absent. */
+export function parsePartialSettings(value: unknown): Partial<Settings> | null {
   if (!isFields(value)) return null
-  return {
-    model: text(value.model),
-    prompt: text(value.prompt),
-    negative_prompt: text(value.negative_prompt),
-    width: number(value.width),
-    height: number(value.height),
-    steps: number(value.steps),
-    cfg_scale: number(value.cfg_scale),
-    seed: number(value.seed, -1),
-    sampler: text(value.sampler),
-  }
+  const controls = list(value.controls, parseControl)
+  return present({
+    model: textIf(value.model),
+    prompt: typeof value.prompt === 'string' ? value.prompt : undefined,
+    negative_prompt: typeof value.negative_prompt === 'string' ? value.negative_prompt : undefined,
+    width: numberIf(value.width),
+    height: numberIf(value.height),
+    steps: numberIf(value.steps),
+    cfg_scale: numberIf(value.cfg_scale),
+    seed: numberIf(value.seed),
+    sampler: textIf(value.sampler),
+    scheduler: textIf(value.scheduler),
+    clip_skip: numberIf(value.clip_skip),
+    noise: textIf(value.noise),
+    eta: numberIf(value.eta),
+    variation: parseVariation(value.variation),
+    init: parseInit(value.init),
+    inpaint: parseInpaint(value.inpaint),
+    hires: parseHires(value.hires),
+    refiner: parseRefiner(value.refiner),
+    controls: controls.length > 0 ? controls : undefined,
+    upscale: textIf(value.upscale),
+    enlarge: textIf(value.enlarge),
+  }) as Partial<Settings>
+}
+
+export function parseSettings(value: unknown): Settings | null {
+  const it = parsePartialSettings(value)
+  if (it === null) return null
+  return { model: '', prompt: '', negative_prompt: '', width: 0, height: 0, steps: 0, cfg_scale: 0, seed: -1, sampler: '', ...it }
 }
 
 /** Accepts `{"error": {…}}` and the bare inner object. */
@@ -76,6 +199,8 @@ export function parseJob(value: unknown): Job | null {
   if (id === null || state === undefined || settings === null) return null
   return {
     id,
+    batch: text(it.batch, id),
+    source: text(it.source, 'page'),
     state,
     settings,
     step: number(it.step),
@@ -83,12 +208,19 @@ export function parseJob(value: unknown): Job | null {
     picture: textOrNull(it.picture),
     error: parseProblem(it.error),
     position: number(it.position),
+    created: text(it.created),
+    finished: textOrNull(it.finished),
   }
 }
 
-export function parseQueue(value: unknown): { running: Job | null; waiting: Job[] } {
+export function parseJobs(value: unknown): { jobs: Job[]; more: boolean } {
   const it = fields(value)
-  return { running: parseJob(it.running), waiting: list(it.waiting, parseJob) }
+  return { jobs: list(it.jobs, parseJob), more: it.more === true }
+}
+
+export function parseLine(value: unknown): Line {
+  const it = fields(value)
+  return { running: parseJob(it.running), waiting: list(it.waiting, parseJob), paused: it.paused === true }
 }
 
 export function parseProgress(value: unknown): Progress | null {
@@ -113,17 +245,115 @@ export function parsePicture(value: unknown): Picture | null {
   return {
     id,
     url,
+    thumbnail: ownUrl(it.thumbnail) ?? url,
     width: number(it.width),
     height: number(it.height),
     created: text(it.created),
+    starred: it.starred === true,
     settings: parseSettings(it.settings),
     infotext: textOrNull(it.infotext),
+    model_hash: textOrNull(it.model_hash),
   }
 }
 
-export function parsePictures(value: unknown): { pictures: Picture[]; more: boolean } {
+export function parsePictures(value: unknown): PicturePage {
   const it = fields(value)
-  return { pictures: list(it.pictures, parsePicture), more: it.more === true }
+  return { pictures: list(it.pictures, parsePicture), more: it.more === true, total: numberOrNull(it.total), unreadable: number(it.unreadable) }
+}
+
+export function parseManyDone(value: unknown): ManyDone {
+  const it = fields(value)
+  const failed = list(it.failed, (item) => {
+    const id = textOrNull(fields(item).id)
+    return id === null ? null : { id, message: text(fields(item).message) }
+  })
+  return { done: list(it.done, textOrNull), failed }
+}
+
+export function parseUpload(value: unknown): Upload | null {
+  const it = fields(value)
+  const picture = textOrNull(it.picture)
+  return picture === null ? null : { picture, width: number(it.width), height: number(it.height) }
+}
+
+export function parsePictureFacts(value: unknown): PictureFacts {
+  const it = fields(value)
+  return {
+    width: number(it.width),
+    height: number(it.height),
+    settings: parsePartialSettings(it.settings),
+    infotext: textOrNull(it.infotext),
+    remarks: list(it.remarks, textOrNull),
+  }
+}
+
+const kinds: readonly AssetKind[] = ['checkpoint', 'lora', 'embedding', 'vae', 'upscaler', 'controlnet', 'other']
+
+export function parseAsset(value: unknown): Asset | null {
+  const it = fields(value)
+  const name = textOrNull(it.name)
+  if (name === null) return null
+  return {
+    kind: kinds.find((kind) => kind === it.kind) ?? 'other',
+    name,
+    title: text(it.title) || name,
+    file: text(it.file),
+    family: textOrNull(it.family),
+    licence: text(it.licence),
+    size: number(it.size),
+    sha256: textOrNull(it.sha256),
+    trigger_words: list(it.trigger_words, textOrNull),
+    scale: numberOrNull(it.scale),
+    note: text(it.note),
+  }
+}
+
+function parseStyle(value: unknown): Style | null {
+  const it = fields(value)
+  const name = textOrNull(it.name)
+  return name === null ? null : { name, prompt: text(it.prompt), negative_prompt: text(it.negative_prompt) }
+}
+
+export function parseShelf(value: unknown): Shelf {
+  const it = fields(value)
+  return { models: list(it.models, parseModel), assets: list(it.assets, parseAsset), styles: list(it.styles, parseStyle) }
+}
+
+export function parseTask(value: unknown): Task {
+  const it = fields(value)
+  const verdict = isFields(it.verdict) ? it.verdict : null
+  return {
+    state: text(it.state),
+    done: number(it.done),
+    total: number(it.total),
+    verdict: verdict && { matches: verdict.matches === true, sha256: text(verdict.sha256), expected: textOrNull(verdict.expected) },
+    error: parseProblem(it.error),
+  }
+}
+
+const namedInSystem = new Set(['version', 'home', 'seal_level', 'memory', 'disk', 'processor', 'kernels', 'precision', 'threads', 'uptime'])
+const plain = (value: unknown): value is string | number | boolean => ['string', 'number', 'boolean'].includes(typeof value)
+
+export function parseSystem(value: unknown): System {
+  const it = fields(value)
+  const memory = fields(it.memory)
+  const disk = fields(it.disk)
+  const said = (fact: unknown): string => (plain(fact) ? String(fact) : Array.isArray(fact) ? fact.filter(plain).join(', ') : '')
+  return {
+    version: text(it.version),
+    home: text(it.home),
+    seal_level: textOrNull(it.seal_level),
+    memory: { total: numberOrNull(memory.total), available: numberOrNull(memory.available), process: numberOrNull(memory.process) },
+    disk: { free: numberOrNull(disk.free), total: numberOrNull(disk.total) },
+    processor: said(it.processor),
+    kernels: said(it.kernels),
+    precision: said(it.precision),
+    threads: numberOrNull(it.threads),
+    uptime: numberOrNull(it.uptime),
+    extra: Object.entries(it)
+      .filter(([name, fact]) => !namedInSystem.has(name) && said(fact) !== '')
+      .map(([name, fact]): [string, string] => [name, said(fact)]),
+  }
 }
 
 function parseLimits(value: unknown): Limits {
@@ -142,7 +372,8 @@ export function parseStatus(value: unknown): Status {
     version: text(it.version),
     models: list(it.models, parseModel),
     samplers: list(it.samplers, textOrNull),
-    ...parseQueue(it.queue),
+    schedulers: list(it.schedulers, textOrNull),
+    queue: parseLine(it.queue),
     limits: parseLimits(it.limits),
     seal_level: textOrNull(it.seal_level),
   }

@@ -6,7 +6,7 @@ import { chosenModel, type Draft, effective, readDraft, requestBody, withAllSett
 import { listen, type ServerEvent } from '../lib/events'
 import { mergePictures, neighbour } from '../lib/history'
 import { recall, remember } from '../lib/storage'
-import type { Job, Picture, Problem, Progress, Settings, Status } from '../lib/types'
+import type { Job, Line, Picture, Problem, Progress, Settings, Status } from '../lib/types'
 import { t } from '../text'
 
 const pageSize = 60
@@ -17,7 +17,15 @@ export interface Removed {
   timer: number
 }
 
-function problemOf(error: unknown): Problem {
+/** A picture file that a person dropped, pasted or opened. */
+export interface Brought {
+  file: File
+  /** Whether it carried settings. */
+  found: boolean
+  remarks: string[]
+}
+
+export function problemOf(error: unknown): Problem {
   if (error instanceof Refused) return error.problem
   if (error instanceof Unreachable) return { code: 'unreachable', message: t.problem.unreachable, hint: t.problem.unreachableHint }
   return { code: 'page', message: String(error), hint: null }
@@ -29,6 +37,7 @@ class Studio {
 
   running = $state.raw<Job | null>(null)
   waiting = $state.raw<Job[]>([])
+  paused = $state(false)
   progress = $state.raw<Progress | null>(null)
   /** The last preview of the running job; kept while the finished picture loads. */
   preview = $state.raw<string | null>(null)
@@ -50,6 +59,9 @@ class Studio {
   announcement = $state('')
   sending = $state(false)
   viewerOpen = $state(false)
+  keysOpen = $state(false)
+  /** A file whose settings were read, with what was not understood. */
+  brought = $state.raw<Brought | null>(null)
   /** Shown on the stage until it is in the history. */
   private expected: string | null = null
   private spokenStep = 0
@@ -71,7 +83,7 @@ class Studio {
   /** Asks for status and the newest pictures again: at the start and after every reconnection. */
   async refresh(): Promise<void> {
     try {
-      const [status, newest] = await Promise.all([api.status(), api.pictures(pageSize, null)])
+      const [status, newest] = await Promise.all([api.status(), api.pictures({ limit: pageSize })])
       this.status = status
       // After a gap the server's newest page replaces what we believed of that range.
       const oldest = newest.pictures.at(-1)?.id
@@ -90,10 +102,13 @@ class Studio {
         const again = this.connection === 'lost'
         this.connection = 'open'
         if (this.problem?.code === 'unreachable') this.problem = null
-        this.setQueue(event.running, event.waiting)
+        this.setLine(event.line)
         if (again || this.status === null) void this.refresh()
         break
       }
+      case 'line':
+        this.setLine(event.line)
+        break
       case 'job':
         this.takeJob(event.job)
         break
@@ -109,10 +124,11 @@ class Studio {
     }
   }
 
-  private setQueue(running: Job | null, waiting: Job[]): void {
-    if (running?.id !== this.running?.id) this.forgetProgress()
-    this.running = running
-    this.waiting = waiting
+  setLine(line: Line): void {
+    if (line.running?.id !== this.running?.id) this.forgetProgress()
+    this.running = line.running
+    this.waiting = line.waiting
+    this.paused = line.paused
   }
 
   private takeJob(job: Job): void {
@@ -221,7 +237,7 @@ class Studio {
     if (this.loadingMore || !this.more || oldest === undefined) return
     this.loadingMore = true
     try {
-      const page = await api.pictures(pageSize, oldest.id)
+      const page = await api.pictures({ limit: pageSize, before: oldest.id })
       this.pictures = mergePictures(this.pictures, page.pictures)
       this.more = page.more && page.pictures.length > 0
     } catch (error) {
@@ -279,7 +295,18 @@ class Studio {
     }
   }
 
-  useAll(settings: Settings): void {
+  /** Brings back what a picture file says about how it was made. */
+  async readFile(file: File): Promise<void> {
+    try {
+      const facts = await api.read(file)
+      if (facts.settings !== null) this.useAll(facts.settings)
+      this.brought = { file, found: facts.settings !== null, remarks: facts.remarks }
+    } catch (error) {
+      this.problem = problemOf(error)
+    }
+  }
+
+  useAll(settings: Partial<Settings>): void {
     if (this.status === null) return
     this.draft = withAllSettings(this.draft, settings, this.status.models, this.status.limits)
     this.announcement = t.announce.applied

@@ -3,6 +3,9 @@
 export const en = {
   name: 'Fieldforge',
   skipToPrompt: 'Skip to the prompt',
+  skipToContent: 'Skip to the content',
+
+  places: { label: 'Main', create: 'Create', edit: 'Edit', gallery: 'Gallery', models: 'Models', system: 'System' },
 
   prompt: {
     label: 'Prompt',
@@ -202,6 +205,17 @@ export const en = {
     close: 'Close',
   },
 
+  drop: {
+    here: 'Drop a picture to bring back its settings',
+    noPicture: 'The dropped file is not a picture.',
+    noPictureHint: 'Drop a PNG, JPEG or WebP file; model files belong on the Models screen.',
+    title: (name: string) => `Settings of ${name}`,
+    restored: 'Its settings are in the fields now.',
+    nothing: 'This file carries no settings. It can still be edited.',
+    edit: 'Edit this picture',
+    open: 'Open a picture',
+  },
+
   theme: {
     label: 'Colours',
     system: 'Like the system',
@@ -220,6 +234,8 @@ export const en = {
       { keys: 'Enter', does: 'Show the picture in the full window' },
       { keys: 'D', does: 'Download the picture (in the history)' },
       { keys: 'Delete', does: 'Delete the picture (in the history); Undo brings it back' },
+      { keys: 'Ctrl+↑ ↓', does: 'More or less weight for the words selected in a prompt' },
+      { keys: '?', does: 'This list' },
       { keys: 'Esc', does: 'Close a window' },
     ],
   },
