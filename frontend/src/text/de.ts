@@ -5,6 +5,9 @@ import type { Text } from './en'
 export const de: Text = {
   name: 'Fieldforge',
   skipToPrompt: 'Zum Prompt springen',
+  skipToContent: 'Zum Inhalt springen',
+
+  places: { label: 'Hauptbereiche', create: 'Erzeugen', edit: 'Bearbeiten', gallery: 'Galerie', models: 'Modelle', system: 'System' },
 
   prompt: {
     label: 'Prompt',
@@ -198,6 +201,17 @@ export const de: Text = {
     close: 'Schließen',
   },
 
+  drop: {
+    here: 'Bild fallen lassen, um seine Einstellungen zurückzuholen',
+    noPicture: 'Die fallen gelassene Datei ist kein Bild.',
+    noPictureHint: 'Nimm eine PNG-, JPEG- oder WebP-Datei; Modelldateien gehören auf die Seite Modelle.',
+    title: (name) => `Einstellungen von ${name}`,
+    restored: 'Seine Einstellungen stehen jetzt in den Feldern.',
+    nothing: 'Diese Datei trägt keine Einstellungen. Bearbeiten lässt sie sich trotzdem.',
+    edit: 'Dieses Bild bearbeiten',
+    open: 'Bild öffnen',
+  },
+
   theme: {
     label: 'Farben',
     system: 'Wie das System',
@@ -216,6 +230,8 @@ export const de: Text = {
       { keys: 'Eingabe', does: 'Das Bild im ganzen Fenster zeigen' },
       { keys: 'D', does: 'Das Bild herunterladen (im Verlauf)' },
       { keys: 'Entf', does: 'Das Bild löschen (im Verlauf); Rückgängig holt es zurück' },
+      { keys: 'Strg+↑ ↓', does: 'Mehr oder weniger Gewicht für die markierten Wörter eines Prompts' },
+      { keys: '?', does: 'Diese Liste' },
       { keys: 'Esc', does: 'Ein Fenster schließen' },
     ],
   },
