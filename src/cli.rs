@@ -447,6 +447,12 @@ pub(crate) struct LargerArgs {
     /// Steps of the second pass [default: those of the first]
     #[arg(long, value_name = "N", requires = "hires")]
     pub(crate) hires_steps: Option<u32>,
+    /// What the second pass draws [default: the prompt]
+    #[arg(long, value_name = "TEXT", requires = "hires")]
+    pub(crate) hires_prompt: Option<String>,
+    /// What the second pass avoids [default: what the first does]
+    #[arg(long, value_name = "TEXT", requires = "hires")]
+    pub(crate) hires_negative: Option<String>,
     /// Let another checkpoint draw the last steps: NAME@0.8 switches after 80 % of them
     #[arg(long, value_name = "MODEL@SHARE")]
     pub(crate) refiner: Option<String>,

@@ -1,52 +1,33 @@
 //! The engine behind the server: `server::Generate` over `engine::Model`.
 
+use crate::drawing::{self, Drawn};
 use crate::failure::Failure;
+use crate::loaded::Loaded;
 use crate::models::{self, ModelChoice};
-use engine::{EngineError, GenerateSettings, Model, Sampler, SamplingSettings, Scheduler};
-use server::{GenerateError, GenerateRequest, Generated, ModelCard, Progress};
+use crate::picture_facts;
+use crate::served_request::{self, failed};
+use engine::{Model, Picture, Sampler, Scheduler};
+use server::{GenerateError, GenerateRequest, Generated, ModelCard, PictureFacts, Progress};
 use std::ops::ControlFlow;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-/// Draws with the models of one home; keeps the last one loaded.
+/// Draws with the models of one home.
 pub(crate) struct Generator {
     cards: Vec<ModelCard>,
     choices: Vec<ModelChoice>,
-    loaded: Mutex<Option<(String, Arc<Model>)>>,
+    /// Held while a picture is drawn: nobody changes a model meanwhile.
+    loaded: Mutex<Loaded>,
 }
 
 impl Generator {
     /// Loads the default model, so that the first picture does not wait for it; the others are loaded when asked for.
     pub(crate) fn new(choices: Vec<ModelChoice>) -> Result<Self, Failure> {
-        let default = choices.iter().find(|choice| choice.is_default);
-        let loaded = match default {
-            Some(choice) => Some((choice.id.clone(), Arc::new(choice.load()?))),
-            None => None,
-        };
-        let model_of =
-            |choice: &ModelChoice| loaded.as_ref().filter(|(id, _)| *id == choice.id).map(|(_, model)| &**model);
-        let cards = choices.iter().map(|choice| card(choice, model_of(choice))).collect();
-        Ok(Self { cards, choices, loaded: Mutex::new(loaded) })
-    }
-
-    fn model(&self, id: &str) -> Result<(ModelChoice, Arc<Model>), GenerateError> {
-        let unknown = || GenerateError::Failed {
-            message: format!("there is no model `{id}`"),
-            hint: Some("choose a model from the list".to_owned()),
-        };
-        let choice = self.choices.iter().find(|choice| choice.id == id).ok_or_else(unknown)?;
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((name, model)) = &*loaded
-            && name == id
-        {
-            return Ok((choice.clone(), Arc::clone(model)));
+        let mut loaded = Loaded::default();
+        if let Some(default) = choices.iter().find(|choice| choice.is_default) {
+            loaded.model(default)?;
         }
-        *loaded = None; // frees the memory before the next one takes it
-        let model = Arc::new(choice.load().map_err(|failure| GenerateError::Failed {
-            message: failure.message().to_owned(),
-            hint: failure.hint().map(str::to_owned),
-        })?);
-        *loaded = Some((id.to_owned(), Arc::clone(&model)));
-        Ok((choice.clone(), model))
+        let cards = choices.iter().map(|choice| card(choice, loaded.peek(choice))).collect();
+        Ok(Self { cards, choices, loaded: Mutex::new(loaded) })
     }
 }
 
@@ -72,57 +53,41 @@ impl server::Generate for Generator {
         name.parse::<Scheduler>().ok().map(|scheduler| scheduler.to_string())
     }
 
+    fn read_picture(&self, bytes: &[u8]) -> Result<PictureFacts, GenerateError> {
+        picture_facts::read(bytes, &self.choices).map_err(failed)
+    }
+
     fn generate(
         &self,
         request: &GenerateRequest,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Generated, GenerateError> {
-        let (choice, model) = self.model(&request.model)?;
-        let settings = settings(request)?;
-        let used = choice.library.prepare(&model, &settings).map_err(failed)?;
-        let picture = model
-            .generate(&settings, &mut |step| {
-                let wanted = request.previews.wanted().then(|| step.preview()).flatten();
-                let preview_png = wanted.and_then(|picture| picture.to_png(&[]).ok());
-                progress(Progress { step: step.step, steps: step.steps, preview_png })
-            })
-            .map_err(failed)?;
-        let remarks = used.remarks.clone();
-        let infotext = choice.infotext(&settings, used);
-        let png = picture.to_png(&[("parameters", &infotext), ("fieldforge", &request.to_json())]).map_err(failed)?;
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let on_step = &mut |step: u32, steps: u32, preview: &dyn Fn() -> Option<Picture>| {
+            let wanted = request.previews.wanted().then(preview).flatten();
+            let preview_png = wanted.and_then(|picture| picture.to_png(&[]).ok());
+            progress(Progress { step, steps, preview_png })
+        };
+        let own = request.to_json();
+        if let (Some(picture), Some(name)) = (&request.enlarge, &request.upscale) {
+            let file = served_request::picture_file(request, picture)?;
+            let library = &served_request::choice(&self.choices, &request.model)?.library;
+            let upscaler = library.installed_upscaler(name).map_err(failed)?;
+            let (picture, texts) = drawing::enlarge_file(&file, &upscaler, &mut loaded, on_step).map_err(failed)?;
+            let texts = texts.iter().map(|(key, text)| (key.as_str(), text.as_str()));
+            let texts: Vec<_> = texts.chain([("fieldforge", own.as_str())]).collect();
+            return Ok(Generated { png: picture.to_png(&texts).map_err(failed)?, remarks: Vec::new() });
+        }
+        let Drawn { picture, infotext, remarks } =
+            served_request::drawing(request, &self.choices)?.draw(&mut loaded, on_step).map_err(failed)?;
+        let png = picture.to_png(&[("parameters", &infotext), ("fieldforge", &own)]).map_err(failed)?;
         Ok(Generated { png, remarks })
-    }
-}
-
-fn failed(error: EngineError) -> GenerateError {
-    match error {
-        EngineError::Cancelled => GenerateError::Cancelled,
-        error => GenerateError::Failed { hint: error.hint(), message: error.to_string() },
     }
 }
 
 /// The scheduler's name unless it is the sampler's own.
 fn chosen(scheduler: Scheduler) -> Option<String> {
     (scheduler != Scheduler::Automatic).then(|| scheduler.to_string())
-}
-
-fn settings(request: &GenerateRequest) -> Result<GenerateSettings, GenerateError> {
-    let (sampler, mut scheduler) = Sampler::with_scheduler(&request.sampler).map_err(failed)?;
-    if let Some(name) = &request.scheduler {
-        scheduler = name.parse().map_err(failed)?;
-    }
-    Ok(GenerateSettings {
-        prompt: request.prompt.clone(),
-        negative_prompt: request.negative_prompt.clone(),
-        width: request.width,
-        height: request.height,
-        steps: request.steps,
-        cfg_scale: request.cfg_scale,
-        seed: request.seed,
-        sampler,
-        sampling: SamplingSettings { scheduler, ..SamplingSettings::default() },
-        ..GenerateSettings::default()
-    })
 }
 
 /// The page's card: exact for the loaded model, from the catalog's recommendations for the others.

@@ -26,8 +26,8 @@ pub(crate) struct InstalledFile {
     pub(crate) licence: String,
     /// Size in bytes.
     pub(crate) size: u64,
-    /// Digest of the file; of a diffusers folder that of its index.
-    pub(crate) sha256: Sha256,
+    /// Digest of the file; of a diffusers folder that of its index; absent for one that somebody copied here.
+    pub(crate) sha256: Option<Sha256>,
     /// Where it lies.
     pub(crate) path: PathBuf,
 }
@@ -79,7 +79,7 @@ impl Library {
                     family: component.family.clone(),
                     licence: component.licence.clone(),
                     size: if path.is_dir() { size_of(manifest, component) } else { file.size },
-                    sha256: file.sha256,
+                    sha256: Some(file.sha256),
                     path,
                 });
             }
@@ -108,12 +108,32 @@ impl Library {
     }
 
     fn file_of(&self, kind: ComponentKind, shelf: &Shelf, name: &str) -> Outcome<PathBuf> {
-        if let Some(file) = self.of_kind(kind).find(|file| file.id == name) {
-            return Ok(file.path.clone());
-        }
+        let is_component = self.of_kind(kind).any(|file| file.id == name);
         match Path::new(name) {
-            path if path.is_file() => crate::home::absolute(path),
-            _ => Ok(shelf.find(name)?.to_path_buf()),
+            path if !is_component && path.is_file() => crate::home::absolute(path),
+            _ => Ok(self.installed(kind, shelf, name)?),
+        }
+    }
+
+    /// Whether prompts can call a LoRA so.
+    pub(crate) fn has_lora(&self, name: &str) -> bool {
+        self.shelves.loras.find(name).is_ok()
+    }
+
+    /// The upscaler of that name that is installed here.
+    pub(crate) fn installed_upscaler(&self, name: &str) -> Result<PathBuf, EngineError> {
+        self.installed(ComponentKind::Upscaler, &self.shelves.upscalers, name)
+    }
+
+    /// The ControlNet of that name that is installed here.
+    pub(crate) fn installed_controlnet(&self, name: &str) -> Result<PathBuf, EngineError> {
+        self.installed(ComponentKind::Controlnet, &self.shelves.controlnets, name)
+    }
+
+    fn installed(&self, kind: ComponentKind, shelf: &Shelf, name: &str) -> Result<PathBuf, EngineError> {
+        match self.of_kind(kind).find(|file| file.id == name) {
+            Some(file) => Ok(file.path.clone()),
+            None => Ok(shelf.find(name)?.to_path_buf()),
         }
     }
 
@@ -149,8 +169,8 @@ impl Library {
         prepared.remarks.extend(unfit.map(|report| left_out(&report)));
         for (_, name) in read.prompt.iter().chain(&read.negative_prompt).flat_map(|chunk| &chunk.embeddings) {
             let file = self.of_kind(ComponentKind::Embedding).find(|file| file.name == *name);
-            let hash =
-                file.map(|file| file.sha256.to_string().chars().take(12).collect::<String>()).unwrap_or_default();
+            let sha256 = file.and_then(|file| file.sha256).map(|sha256| sha256.to_string()).unwrap_or_default();
+            let hash = sha256.chars().take(12).collect::<String>();
             let file = UsedFile::new(name, hash);
             if !prepared.embeddings.contains(&file) {
                 prepared.embeddings.push(file);

@@ -2,10 +2,8 @@
 
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
-use crate::library::{self, InstalledFile, Library, Prepared};
-use engine::{
-    EngineError, GenerateSettings, Model, ModelInfo, OpenOptions, Recipe, Sampler, Scheduler, UsedFile, UsedFiles,
-};
+use crate::library::{self, InstalledFile, Library};
+use engine::{EngineError, GenerateSettings, Model, ModelInfo, OpenOptions, Sampler, Scheduler};
 use manifest::{ComponentKind, RecommendedSettings, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -71,7 +69,7 @@ impl ModelChoice {
     }
 
     /// Loads it, with the VAE that it is recommended with if that is installed.
-    pub(crate) fn load(&self) -> Outcome<Model> {
+    pub(crate) fn load(&self) -> Result<Model, EngineError> {
         let model = match &self.path {
             Some(path) => Model::open_with(path, &self.options())?,
             None => Model::from_static(&self.id, builtin::SPARK)?,
@@ -89,24 +87,10 @@ impl ModelChoice {
         options
     }
 
-    fn vae(&self) -> Option<&InstalledFile> {
+    /// The VAE that it is recommended with, if that is installed.
+    pub(crate) fn vae(&self) -> Option<&InstalledFile> {
         let wanted = self.recommended.vae.as_deref()?;
         self.library.of_kind(ComponentKind::Vae).find(|file| file.id == wanted)
-    }
-
-    /// What stands in a picture that it draws with these files. The hash is the one that A1111 and CivitAI show: ten
-    /// digits, or nothing when the digest is unknown.
-    pub(crate) fn infotext(&self, settings: &GenerateSettings, used: Prepared) -> String {
-        let hash = self.sha256.map(|sha256| sha256.short()).unwrap_or_default();
-        let vae = self.vae().map(|vae| UsedFile::new(vae.file_name(), vae.sha256.short()));
-        let used = UsedFiles {
-            model: UsedFile::new(&self.id, hash),
-            vae,
-            loras: used.loras,
-            embeddings: used.embeddings,
-            ..UsedFiles::default()
-        };
-        Recipe::new(settings.clone(), used).infotext().to_string()
     }
 }
 

@@ -1,35 +1,23 @@
 //! What `generate` was asked to do with pictures and further models, read before the process is sealed.
 
 use crate::cli::{LargerArgs, PictureArgs};
+use crate::drawing::{ControlOrder, Ingredients};
 use crate::failure::{Failure, Outcome};
 use crate::models::{self, ModelChoice};
 use engine::image_ops::Mask;
 use engine::{
-    Control, ControlNet, GenerateSettings, HiresSettings, ImageSettings, InpaintSettings, Inputs, Model, Picture,
-    PictureFile, RefinerSettings, Upscaler, UpscalerName,
+    GenerateSettings, HiresSettings, ImageSettings, InpaintSettings, PictureFile, RefinerSettings, UpscalerName,
 };
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// Pictures, and where the further models lie.
+/// Pictures, further models, and the settings that go with them.
 pub(crate) struct PictureRequest {
-    init: Option<Picture>,
-    mask: Option<Mask>,
+    /// What is drawn from and with.
+    pub(crate) ingredients: Ingredients,
     image: Option<ImageSettings>,
     inpaint: Option<InpaintSettings>,
     hires: Option<HiresSettings>,
-    refiner: Option<(RefinerSettings, ModelChoice)>,
-    hires_upscaler: Option<PathBuf>,
-    upscale: Option<PathBuf>,
-    controls: Vec<(PathBuf, Picture)>,
-}
-
-/// The further models, loaded.
-pub(crate) struct Helpers {
-    refiner: Option<Model>,
-    hires_upscaler: Option<Upscaler>,
-    controls: Vec<ControlNet>,
-    /// What the result is enlarged with.
-    pub(crate) upscale: Option<Upscaler>,
+    refiner: Option<RefinerSettings>,
 }
 
 impl PictureRequest {
@@ -37,46 +25,34 @@ impl PictureRequest {
     pub(crate) fn read(args: &PictureArgs, larger: &LargerArgs, home: &Path, choice: &ModelChoice) -> Outcome<Self> {
         let init = args.init.as_deref().map(picture).transpose()?.map(|file| file.on_white());
         let mask = args.mask.as_deref().map(picture).transpose()?.map(|file| Mask::of(&file));
-        let hires = hires(larger)?;
-        let named = hires.as_ref().and_then(|hires| match &hires.upscaler {
-            UpscalerName::Model(name) => Some(name.as_str()),
-            _ => None,
-        });
-        let upscaler = |name: &str| choice.library.upscaler(name);
+        let mut hires = hires(larger)?;
+        let mut hires_upscaler = None;
+        if let Some(HiresSettings { upscaler: UpscalerName::Model(name), .. }) = &mut hires {
+            let path = choice.library.upscaler(name)?;
+            // a file is named in the picture, not where it lies
+            *name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            hires_upscaler = Some(path);
+        }
+        let (refiner, refiner_choice) = larger.refiner.as_deref().map(|text| refiner(text, home)).transpose()?.unzip();
         Ok(Self {
             image: init.is_some().then(|| image(args)).transpose()?,
             inpaint: inpaint(args, mask.is_some())?,
-            hires_upscaler: named.map(upscaler).transpose()?,
-            upscale: larger.upscale.as_deref().map(upscaler).transpose()?,
-            refiner: larger.refiner.as_deref().map(|text| refiner(text, home)).transpose()?,
-            controls: args.control.iter().map(|text| control(text, choice)).collect::<Outcome<_>>()?,
-            init,
-            mask,
             hires,
-        })
-    }
-
-    /// The files that are loaded after sealing.
-    pub(crate) fn reads(&self) -> impl Iterator<Item = PathBuf> {
-        let refiner = self.refiner.iter().filter_map(|(_, choice)| choice.path.clone());
-        let controls = self.controls.iter().map(|(net, _)| net.clone());
-        refiner.chain(self.hires_upscaler.clone()).chain(self.upscale.clone()).chain(controls)
-    }
-
-    /// Loads the further models.
-    pub(crate) fn load(&self) -> Outcome<Helpers> {
-        let upscaler = |path: &Option<PathBuf>| path.as_deref().map(Upscaler::open).transpose();
-        Ok(Helpers {
-            refiner: self.refiner.as_ref().map(|(_, choice)| choice.load()).transpose()?,
-            hires_upscaler: upscaler(&self.hires_upscaler)?,
-            upscale: upscaler(&self.upscale)?,
-            controls: self.controls.iter().map(|(net, _)| ControlNet::open(net)).collect::<Result<_, _>>()?,
+            refiner,
+            ingredients: Ingredients {
+                init,
+                mask,
+                refiner: refiner_choice,
+                hires_upscaler,
+                upscale: larger.upscale.as_deref().map(|name| choice.library.upscaler(name)).transpose()?,
+                controls: args.control.iter().map(|text| control(text, choice)).collect::<Outcome<_>>()?,
+            },
         })
     }
 
     /// Takes over what was asked for. Without a size a picture keeps its own, as far as the model can draw it.
     pub(crate) fn apply(&self, settings: &mut GenerateSettings, sized: bool) {
-        if let (Some(init), false) = (&self.init, sized) {
+        if let (Some(init), false) = (&self.ingredients.init, sized) {
             let extend = self.inpaint.as_ref().map(|inpaint| inpaint.extend).unwrap_or_default();
             let part = self.inpaint.as_ref().is_some_and(|inpaint| inpaint.only_masked.is_some());
             if !part {
@@ -86,24 +62,8 @@ impl PictureRequest {
         }
         settings.image.clone_from(&self.image);
         settings.inpaint.clone_from(&self.inpaint);
-        settings.hires.clone_from(&self.hires);
-        settings.refiner = self.refiner.as_ref().map(|(settings, _)| settings.clone());
-    }
-
-    /// The ControlNets with their pictures.
-    pub(crate) fn controls<'a>(&'a self, helpers: &'a Helpers) -> Vec<Control<'a>> {
-        helpers.controls.iter().zip(&self.controls).map(|(net, (_, picture))| Control::new(net, picture)).collect()
-    }
-
-    /// What the engine starts from.
-    pub(crate) fn inputs<'a>(&'a self, helpers: &'a Helpers, controls: &'a [Control<'a>]) -> Inputs<'a> {
-        Inputs {
-            init: self.init.as_ref(),
-            mask: self.mask.as_ref(),
-            refiner: helpers.refiner.as_ref(),
-            upscaler: helpers.hires_upscaler.as_ref(),
-            controls,
-        }
+        settings.hires = self.hires.clone().or_else(|| settings.hires.take());
+        settings.refiner.clone_from(&self.refiner);
     }
 }
 
@@ -167,20 +127,20 @@ fn hires(args: &LargerArgs) -> Outcome<Option<HiresSettings>> {
     }
     hires.strength = args.hires_strength.unwrap_or(hires.strength);
     hires.steps = args.hires_steps;
+    hires.prompt = args.hires_prompt.clone().unwrap_or_default();
+    hires.negative_prompt = args.hires_negative.clone().unwrap_or_default();
     Ok(Some(hires))
 }
 
 /// `NAME=FILE`: a ControlNet, and the picture that it follows; `NAME=canny:FILE` follows that picture's edges.
-fn control(text: &str, choice: &ModelChoice) -> Outcome<(PathBuf, Picture)> {
+fn control(text: &str, choice: &ModelChoice) -> Outcome<ControlOrder> {
     let (name, file) = text.split_once('=').ok_or_else(|| {
         Failure::usage(format!("`{text}` is no ControlNet with a picture"))
             .with_hint("write for example --control canny=edges.png, or --control canny=canny:photo.jpg")
     })?;
-    let picture = match file.strip_prefix("canny:") {
-        Some(file) => engine::canny(&picture(Path::new(file))?.on_white(), 100, 200),
-        None => picture(Path::new(file))?.on_white(),
-    };
-    Ok((choice.library.controlnet(name)?, picture))
+    let edges = file.strip_prefix("canny:");
+    let picture = picture(Path::new(edges.unwrap_or(file)))?;
+    Ok(ControlOrder::new(choice.library.controlnet(name)?, &picture, edges.is_some()))
 }
 
 /// `NAME@0.8`: the model, and the share of the steps after which it takes over.

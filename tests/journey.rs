@@ -199,15 +199,23 @@ impl Serving {
 
     /// One request; the answer's head and body.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> (String, Vec<u8>) {
+        self.exchange(method, path, "application/json", body.as_bytes())
+    }
+
+    /// Sends a file; the answer's head and body.
+    pub(crate) fn send(&self, path: &str, kind: &str, file: &[u8]) -> (String, Vec<u8>) {
+        self.exchange("POST", path, kind, file)
+    }
+
+    fn exchange(&self, method: &str, path: &str, kind: &str, body: &[u8]) -> (String, Vec<u8>) {
         let mut stream = TcpStream::connect(self.address).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: {kind}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
             self.address,
             body.len()
-        )
-        .unwrap();
+        );
+        stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer);
         let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap_or(answer.len().saturating_sub(4));

@@ -10,6 +10,7 @@
 //! - `papers`: bill of materials and licence texts
 //! - `pictures`: pictures from pictures, drawn with the built-in model
 //! - `sticks`: a bundle that fills several sticks, asked for on a terminal
+//! - `served`: everything that the engine can do, asked of the server
 //! - `sealed`: what the kernel saw of a sealed run
 //! - `events`: what `--json` prints, number for number
 //! - `stop`: Ctrl-C at various moments, and how it goes on
@@ -25,6 +26,7 @@ mod papers;
 mod pictures;
 mod run;
 mod sealed;
+mod served;
 mod sticks;
 mod stop;
 mod tidy;

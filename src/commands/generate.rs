@@ -1,7 +1,9 @@
 //! `generate`: one picture into a file, sealed.
 
 use crate::cli::GenerateArgs;
+use crate::drawing::Drawing;
 use crate::failure::{Failure, Outcome};
+use crate::loaded::Loaded;
 use crate::output::{Output, Seconds};
 use crate::picture_request::PictureRequest;
 use crate::{atomic, home, models};
@@ -13,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 #[derive(Serialize)]
-struct Drawn<'a> {
+struct Reported<'a> {
     picture: &'a Path,
     settings: &'a engine::GenerateSettings,
     model: &'a str,
@@ -34,10 +36,10 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
         None => random_seed()?,
     };
     let request = PictureRequest::read(&args.pictures, &args.larger, &home, &choice)?;
-    shut_off(&choice, request.reads(), &folder, output)?;
+    shut_off(&choice, request.ingredients.reads(), &folder, output)?;
 
-    let model = choice.load()?;
-    let mut settings = models::starting_settings(Some(model.info()), &choice.recommended);
+    let mut loaded = Loaded::default();
+    let mut settings = models::starting_settings(Some(loaded.model(&choice)?.info()), &choice.recommended);
     settings.prompt.clone_from(&args.prompt);
     settings.negative_prompt.clone_from(&args.negative);
     settings.seed = seed;
@@ -57,33 +59,29 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     }
     settings.text.clip_skip = args.clip_skip.unwrap_or(settings.text.clip_skip);
     request.apply(&mut settings, args.size.is_some());
-    settings.check()?;
-    let helpers = request.load()?;
-    let used = choice.library.prepare(&model, &settings)?;
-    used.remarks.iter().for_each(|remark| output.warn(remark));
 
-    let controls = request.controls(&helpers);
+    let mut drawing = Drawing { choice, settings, ingredients: request.ingredients };
+    let first = drawing.settings.clone();
     for index in 0..args.batch {
-        let settings = settings.of_batch(index);
+        drawing.settings = first.of_batch(index);
+        let Drawing { choice, settings, .. } = &drawing;
         let began = Instant::now();
         let task = format!("{} steps", settings.steps);
         output.event(&Event::Note { text: &format!("drawing \"{}\" with {}, {task}", settings.prompt, choice.id) });
-        let go_on = &mut |_: &engine::Step<'_>| ControlFlow::Continue(());
-        let mut picture = model.generate_from(&settings, &request.inputs(&helpers, &controls), go_on)?;
-        if let Some(upscaler) = &helpers.upscale {
-            picture = upscaler.upscale(&picture, &mut |_, _| ControlFlow::Continue(()))?;
+        let drawn = drawing.draw(&mut loaded, &mut |_, _, _| ControlFlow::Continue(()))?;
+        if index == 0 {
+            drawn.remarks.iter().for_each(|remark| output.warn(remark));
         }
         let seconds = began.elapsed().as_secs_f64();
-        let text = choice.infotext(&settings, used.clone());
         let (out, shown) = (numbered(&out, index), numbered(&args.out, index));
-        atomic::write(&out, &picture.to_png(&[("parameters", &text)])?)?;
+        atomic::write(&out, &drawn.picture.to_png(&[("parameters", &drawn.infotext)])?)?;
         output.result(
-            &Drawn { picture: &out, settings: &settings, model: &choice.id, seconds },
+            &Reported { picture: &out, settings, model: &choice.id, seconds },
             format!(
                 "`{}`: {}x{}, seed {}, drawn in {}",
                 shown.display(),
-                picture.width,
-                picture.height,
+                drawn.picture.width,
+                drawn.picture.height,
                 settings.seed,
                 Seconds(seconds)
             ),

@@ -1,0 +1,41 @@
+//! What a picture file says about how it was made, as the settings of a request that makes it again.
+//!
+//! Our own chunk says it exactly; else AUTOMATIC1111's text is read, else a graph of ComfyUI's core nodes.
+
+mod comfy_graph;
+mod infotext;
+mod installed;
+
+use crate::models::ModelChoice;
+use engine::{EngineError, PictureFile};
+use serde_json::{Map, Value};
+use server::PictureFacts;
+
+/// Settings under the names of a request.
+pub(crate) type Settings = Map<String, Value>;
+
+/// Reads PNG, JPEG and WebP.
+///
+/// # Errors
+/// When it is none of these, or damaged.
+pub(crate) fn read(bytes: &[u8], choices: &[ModelChoice]) -> Result<PictureFacts, EngineError> {
+    let file = PictureFile::read(bytes)?;
+    let mut remarks = Vec::new();
+    let own = file.text("fieldforge").and_then(|text| match serde_json::from_str(text) {
+        Ok(Value::Object(settings)) => Some(settings),
+        _ => None,
+    });
+    let text = file.infotext();
+    let mut settings = match (own, text, file.text("prompt")) {
+        (Some(settings), ..) => Some(settings),
+        (None, Some(text), _) => infotext::settings(text, choices, &mut remarks),
+        (None, None, Some(graph)) => comfy_graph::settings(graph, &mut remarks),
+        (None, None, None) => None,
+    };
+    if let Some(settings) = &mut settings {
+        installed::keep(settings, choices, &mut remarks);
+    }
+    let (width, height) = (file.picture.width, file.picture.height);
+    let settings = settings.map(Value::Object);
+    Ok(PictureFacts { width, height, settings, infotext: text.map(str::to_owned), remarks })
+}

@@ -1,0 +1,174 @@
+//! Everything that the engine can do, asked of the real server.
+
+use crate::journey::Serving;
+use crate::run::{PROGRAM, Place};
+use serde_json::{Value, json};
+use std::io::BufReader;
+
+/// A network that makes pictures twice as large: one convolution, as Real-ESRGAN's compact networks are stored.
+pub(crate) fn upscaler() -> Vec<u8> {
+    let (weights, bias): (usize, usize) = (12 * 3 * 9, 12);
+    let header = json!({
+        "body.0.weight": {"dtype": "F32", "shape": [12, 3, 3, 3], "data_offsets": [0, weights * 4]},
+        "body.0.bias": {"dtype": "F32", "shape": [12], "data_offsets": [weights * 4, (weights + bias) * 4]},
+    })
+    .to_string();
+    let data: Vec<u8> = (0..weights + bias).flat_map(|at| ((at % 7) as f32 * 0.004).to_le_bytes()).collect();
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &data].concat()
+}
+
+pub(crate) fn serve(place: &Place) -> Serving {
+    let mut command = place.command(PROGRAM);
+    command.args(["serve", "--no-browser", "--home", "home"]);
+    Serving::start(command)
+}
+
+/// Pixels and texts of a PNG file.
+fn opened(file: &[u8]) -> (u32, u32, Vec<u8>, impl Fn(&str) -> String) {
+    let mut reader = png::Decoder::new(BufReader::new(std::io::Cursor::new(file.to_vec()))).read_info().unwrap();
+    let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut pixels).unwrap();
+    pixels.truncate(frame.buffer_size());
+    let info = reader.info().clone();
+    let text = move |name: &str| {
+        let latin =
+            info.uncompressed_latin1_text.iter().find(|chunk| chunk.keyword == name).map(|chunk| chunk.text.clone());
+        let wide = || info.utf8_text.iter().find(|chunk| chunk.keyword == name).and_then(|chunk| chunk.get_text().ok());
+        latin.or_else(wide).unwrap_or_default()
+    };
+    (frame.width, frame.height, pixels, text)
+}
+
+fn upload(serving: &Serving, file: &[u8]) -> String {
+    let (head, body) = serving.send("/api/v1/uploads", "image/png", file);
+    let answer: Value = serde_json::from_slice(&body).unwrap_or_else(|_| panic!("{head}"));
+    answer["picture"].as_str().unwrap_or_else(|| panic!("{answer:#}")).to_owned()
+}
+
+fn request(more: &Value) -> String {
+    let mut all = json!({
+        "model": "spark", "prompt": "a red apple", "width": 64, "height": 64, "steps": 4, "cfg_scale": 5.0, "seed": 1,
+        "sampler": "Euler a"
+    });
+    all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    all.to_string()
+}
+
+const REQUEST: &str = r#"
+name = "kit"
+include = ["spark"]
+
+[[component]]
+id = "double"
+kind = "upscaler"
+title = "Double"
+licence = "MIT"
+file = "double.safetensors"
+sources = [{ kind = "file", path = "double.safetensors" }]
+"#;
+
+#[test]
+fn the_server_draws_what_the_command_line_draws() {
+    let place = Place::new();
+    place.write("wish/double.safetensors", upscaler());
+    place.write("wish/forge.toml", REQUEST);
+    place.run(["bundle", "wish/forge.toml", "--out", "kit"]).expect_success();
+    place.run(["install", "kit", "--home", "home"]).expect_success();
+    let by_hand = |args: &[&str]| {
+        let always =
+            ["generate", "a red apple", "--seed", "1", "--steps", "4", "--size", "64x64", "--sampler", "Euler a"];
+        place.run([&always[..], &["--home", "home", "--out", "by hand.png"], args].concat()).expect_success();
+        fs_err::read(place.path("by hand.png")).unwrap()
+    };
+    let serving = serve(&place);
+    let served = |more: &Value| {
+        let name = serving.draw(&request(more));
+        fs_err::read(place.path(&format!("home/outputs/{name}.png"))).unwrap()
+    };
+    let same = |served: &[u8], by_hand: &[u8]| {
+        let ((width, height, pixels, texts), (wide, high, others, text)) = (opened(served), opened(by_hand));
+        assert_eq!((width, height), (wide, high));
+        assert_eq!(texts("parameters"), text("parameters"));
+        assert!(pixels == others, "other pixels for\n{}", text("parameters"));
+        texts("parameters")
+    };
+    let plain = by_hand(&[]);
+    same(&served(&json!({})), &plain);
+    let text = same(&served(&json!({"noise": "NV", "clip_skip": 2})), &by_hand(&["--noise", "NV", "--clip-skip", "2"]));
+    assert!(text.contains("Clip skip: 2") && text.contains("RNG: NV"), "{text}");
+
+    let text = served(&json!({"eta": 0.5, "variation": {"seed": 9, "strength": 0.25}}));
+    let text = opened(&text).3("parameters");
+    assert!(text.contains("Eta: 0.5") && text.contains("Variation seed: 9, Variation seed strength: 0.25"), "{text}");
+
+    place.write("plain.png", &plain);
+    let picture = upload(&serving, &plain);
+    same(
+        &served(&json!({"init": {"picture": picture, "strength": 0.6, "resize_mode": "crop"}})),
+        &by_hand(&["--init", "plain.png", "--strength", "0.6", "--resize-mode", "crop"]),
+    );
+
+    let mut mask = Vec::new();
+    let mut encoder = png::Encoder::new(&mut mask, 64, 64);
+    encoder.set_color(png::ColorType::Grayscale);
+    let half: Vec<u8> = (0..64 * 64).map(|at| if at % 64 < 24 { 255 } else { 0 }).collect();
+    encoder.write_header().unwrap().write_image_data(&half).unwrap();
+    place.write("mask.png", &mask);
+    let mask = upload(&serving, &mask);
+    same(
+        &served(&json!({
+            "init": {"picture": picture, "strength": 1.0},
+            "inpaint": {"mask": mask, "invert": true, "mask_blur": 2.0, "fill": "noise", "only_masked": 16}
+        })),
+        &by_hand(&[
+            "--init",
+            "plain.png",
+            "--strength",
+            "1",
+            "--mask",
+            "mask.png",
+            "--invert-mask",
+            "--mask-blur",
+            "2",
+            "--inpaint-fill",
+            "noise",
+            "--only-masked",
+            "16",
+        ]),
+    );
+
+    let hires = json!({"scale": 2.0, "upscaler": "double", "strength": 0.5, "steps": 3, "prompt": "a green apple"});
+    let text = same(
+        &served(&json!({"hires": hires, "refiner": {"model": "spark", "switch_at": 0.5}})),
+        &by_hand(&[
+            "--hires",
+            "2",
+            "--hires-upscaler",
+            "double",
+            "--hires-strength",
+            "0.5",
+            "--hires-steps",
+            "3",
+            "--hires-prompt",
+            "a green apple",
+            "--refiner",
+            "spark@0.5",
+        ]),
+    );
+    for part in ["Hires upscaler: double", "Hires prompt: a green apple", "Refiner: spark [", "Refiner switch at: 0.5"]
+    {
+        assert!(text.contains(part), "`{part}` is missing in {text}");
+    }
+
+    let larger = served(&json!({"upscale": "double"}));
+    let text = same(&larger, &by_hand(&["--upscale", "double"]));
+    assert!(text.contains("Postprocess upscale by: 2, Postprocess upscaler: double"), "{text}");
+    let enlarged = served(&json!({"enlarge": picture, "upscale": "double"}));
+    let (width, _, pixels, texts) = opened(&enlarged);
+    assert_eq!(
+        (width, texts("postprocessing").as_str()),
+        (128, "Postprocess upscale by: 2, Postprocess upscaler: double")
+    );
+    assert_eq!(texts("parameters"), opened(&plain).3("parameters"), "what was known of the picture stays with it");
+    assert!(pixels == opened(&larger).2, "the same network made the same of the same picture");
+}
