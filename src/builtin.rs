@@ -1,7 +1,7 @@
 //! What is inside the program: spark with its papers, and the catalog.
 
 use bundler::{Builtin, BuiltinFile};
-use manifest::{Catalog, ManifestError};
+use manifest::{Catalog, ManifestError, RecommendedSettings};
 
 /// The embedded checkpoint. A `static`, not a `const`: there must be one copy of it in the program, not one per use.
 pub(crate) static SPARK: &[u8] = include_bytes!("../models/spark/spark.safetensors");
@@ -42,6 +42,13 @@ pub(crate) fn catalog() -> Result<Catalog, ManifestError> {
         catalog.merge(file, Catalog::parse(file, text)?)?;
     }
     Ok(catalog)
+}
+
+/// What the catalog recommends for one of its entries.
+pub(crate) fn recommended(id: &str) -> RecommendedSettings {
+    let catalog = catalog().unwrap_or_default();
+    let entry = catalog.entries().find(|entry| entry.id.as_str() == id);
+    entry.and_then(|entry| entry.settings.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]

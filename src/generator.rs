@@ -1,39 +1,57 @@
 //! The engine behind the server: `server::Generate` over `engine::Model`.
 
 use crate::drawing::{self, Drawn};
-use crate::failure::Failure;
 use crate::loaded::Loaded;
-use crate::models::{self, ModelChoice};
 use crate::picture_facts;
 use crate::served_request::{self, failed};
-use engine::{Model, Picture, Sampler, Scheduler};
-use server::{GenerateError, GenerateRequest, Generated, ModelCard, PictureFacts, Progress};
+use crate::stock::Warehouse;
+use engine::{Picture, Sampler, Scheduler};
+use server::{Asset, GenerateError, GenerateRequest, Generated, ModelCard, PictureFacts, Progress, Style};
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Draws with the models of one home.
 pub(crate) struct Generator {
-    cards: Vec<ModelCard>,
-    choices: Vec<ModelChoice>,
+    warehouse: Warehouse,
     /// Held while a picture is drawn: nobody changes a model meanwhile.
     loaded: Mutex<Loaded>,
+    /// Whether the default model is being loaded.
+    warming: AtomicBool,
 }
 
 impl Generator {
-    /// Loads the default model, so that the first picture does not wait for it; the others are loaded when asked for.
-    pub(crate) fn new(choices: Vec<ModelChoice>) -> Result<Self, Failure> {
-        let mut loaded = Loaded::default();
-        if let Some(default) = choices.iter().find(|choice| choice.is_default) {
-            loaded.model(default)?;
+    /// Nothing is loaded yet: see [`Generator::warm_up`].
+    pub(crate) fn new(warehouse: Warehouse) -> Self {
+        Self { warehouse, loaded: Mutex::default(), warming: AtomicBool::new(true) }
+    }
+
+    /// Loads the default model, so that the first picture does not wait for it, and looks into the files whose cards lack
+    /// something. What fails here fails again, and is told, when a picture is drawn.
+    pub(crate) fn warm_up(&self) {
+        let stock = self.warehouse.stock();
+        if let Some(choice) = stock.choices.first() {
+            let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(model) = loaded.model(choice) {
+                self.warehouse.is_loaded(choice, model.info());
+            }
         }
-        let cards = choices.iter().map(|choice| card(choice, loaded.peek(choice))).collect();
-        Ok(Self { cards, choices, loaded: Mutex::new(loaded) })
+        self.warming.store(false, Ordering::Relaxed);
+        self.warehouse.complete();
     }
 }
 
 impl server::Generate for Generator {
     fn models(&self) -> Vec<ModelCard> {
-        self.cards.clone()
+        self.warehouse.stock().cards.clone()
+    }
+
+    fn assets(&self) -> Vec<Asset> {
+        self.warehouse.stock().assets.clone()
+    }
+
+    fn styles(&self) -> Vec<Style> {
+        self.warehouse.styles().to_vec()
     }
 
     fn samplers(&self) -> Vec<String> {
@@ -54,7 +72,7 @@ impl server::Generate for Generator {
     }
 
     fn read_picture(&self, bytes: &[u8]) -> Result<PictureFacts, GenerateError> {
-        picture_facts::read(bytes, &self.choices).map_err(failed)
+        picture_facts::read(bytes, &self.warehouse.stock().choices).map_err(failed)
     }
 
     fn generate(
@@ -68,10 +86,11 @@ impl server::Generate for Generator {
             let preview_png = wanted.and_then(|picture| picture.to_png(&[]).ok());
             progress(Progress { step, steps, preview_png })
         };
+        let stock = self.warehouse.stock();
         let own = request.to_json();
         if let (Some(picture), Some(name)) = (&request.enlarge, &request.upscale) {
             let file = served_request::picture_file(request, picture)?;
-            let library = &served_request::choice(&self.choices, &request.model)?.library;
+            let library = &served_request::choice(&stock.choices, &request.model)?.library;
             let upscaler = library.installed_upscaler(name).map_err(failed)?;
             let (picture, texts) = drawing::enlarge_file(&file, &upscaler, &mut loaded, on_step).map_err(failed)?;
             let texts = texts.iter().map(|(key, text)| (key.as_str(), text.as_str()));
@@ -79,7 +98,7 @@ impl server::Generate for Generator {
             return Ok(Generated { png: picture.to_png(&texts).map_err(failed)?, remarks: Vec::new() });
         }
         let Drawn { picture, infotext, remarks } =
-            served_request::drawing(request, &self.choices)?.draw(&mut loaded, on_step).map_err(failed)?;
+            served_request::drawing(request, &stock.choices)?.draw(&mut loaded, on_step).map_err(failed)?;
         let png = picture.to_png(&[("parameters", &infotext), ("fieldforge", &own)]).map_err(failed)?;
         Ok(Generated { png, remarks })
     }
@@ -88,31 +107,4 @@ impl server::Generate for Generator {
 /// The scheduler's name unless it is the sampler's own.
 fn chosen(scheduler: Scheduler) -> Option<String> {
     (scheduler != Scheduler::Automatic).then(|| scheduler.to_string())
-}
-
-/// The page's card: exact for the loaded model, from the catalog's recommendations for the others.
-fn card(choice: &ModelChoice, model: Option<&Model>) -> ModelCard {
-    let settings = models::starting_settings(model.map(Model::info), &choice.recommended);
-    ModelCard {
-        id: choice.id.clone(),
-        name: choice.title.clone(),
-        family: model.map_or_else(|| choice.family.clone(), |model| model.info().family.clone()),
-        licence: choice.licence.clone(),
-        width: settings.width,
-        height: settings.height,
-        steps: settings.steps,
-        cfg_scale: settings.cfg_scale,
-        sampler: settings.sampler.to_string(),
-        scheduler: chosen(settings.sampling.scheduler),
-        note: note(choice),
-        is_default: choice.is_default,
-        ..ModelCard::default()
-    }
-}
-
-fn note(choice: &ModelChoice) -> String {
-    if choice.id == "spark" {
-        return "A tiny demonstration model: it draws small emoji-like pictures of single things.".to_owned();
-    }
-    String::new()
 }

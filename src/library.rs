@@ -2,6 +2,7 @@
 //! name.
 
 use crate::failure::{Failure, Outcome};
+use crate::models;
 use engine::{AppliedLora, EngineError, FileHashes, GenerateSettings, Lora, LoraReport, Model, Shelf, UsedFile};
 use manifest::{BundleManifest, Component, ComponentKind, FileEntry, Sha256, layout};
 use serde::Serialize;
@@ -30,6 +31,8 @@ pub(crate) struct InstalledFile {
     pub(crate) sha256: Option<Sha256>,
     /// Where it lies.
     pub(crate) path: PathBuf,
+    /// Whether it was added to the home, and not installed with a bundle.
+    pub(crate) added: bool,
 }
 
 /// The files of a home, and the LoRAs that were used so far.
@@ -57,34 +60,78 @@ struct OpenLora {
 }
 
 impl Library {
-    /// What the generation in use has; nothing if nothing is installed.
+    /// What the generation in use has, and what was added; nothing if nothing is installed.
     pub(crate) fn of(home: &Path) -> Outcome<Self> {
-        let Some(generation) = install::current(home)? else { return Ok(Self::default()) };
-        let manifest = &generation.manifest;
+        Ok(Self::with(home, install::current(home)?.as_ref()))
+    }
+
+    /// What a generation has, and what was added to the home.
+    pub(crate) fn with(home: &Path, generation: Option<&install::Generation>) -> Self {
         let mut library = Self::default();
         for kind in ComponentKind::ALL.into_iter().filter(|kind| kind.is_weights()) {
-            for (component, file) in manifest.files_of(kind) {
-                let Some(path) = model_path(&generation, file) else { continue };
-                if let Some(shelf) = library.shelf_mut(kind) {
-                    shelf.add(&path);
-                }
-                library.files.push(InstalledFile {
-                    kind,
-                    name: if path.is_dir() { path.file_name() } else { path.file_stem() }
-                        .unwrap_or_default()
-                        .to_string_lossy()
-                        .into_owned(),
-                    id: component.id.to_string(),
-                    title: component.title.clone(),
-                    family: component.family.clone(),
-                    licence: component.licence.clone(),
-                    size: if path.is_dir() { size_of(manifest, component) } else { file.size },
-                    sha256: Some(file.sha256),
-                    path,
-                });
+            for generation in generation {
+                library.take_installed(generation, kind);
             }
+            library.take_added(home, kind);
         }
-        Ok(library)
+        library
+    }
+
+    fn take_installed(&mut self, generation: &install::Generation, kind: ComponentKind) {
+        let manifest = &generation.manifest;
+        for (component, file) in manifest.files_of(kind) {
+            let Some(path) = model_path(generation, file) else { continue };
+            self.take(InstalledFile {
+                kind,
+                name: if path.is_dir() { path.file_name() } else { path.file_stem() }
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                id: component.id.to_string(),
+                title: component.title.clone(),
+                family: component.family.clone(),
+                licence: component.licence.clone(),
+                size: if path.is_dir() { size_of(manifest, component) } else { file.size },
+                sha256: Some(file.sha256),
+                path,
+                added: false,
+            });
+        }
+    }
+
+    /// Files that somebody added or copied into the home's own folders. A name that an installed one has stays its.
+    fn take_added(&mut self, home: &Path, kind: ComponentKind) {
+        let Some(folder) = layout::models_folder(kind) else { return };
+        let entries = fs_err::read_dir(home.join(folder)).into_iter().flatten().flatten();
+        let is_model =
+            |path: &PathBuf| path.extension().is_some_and(|ending| ending == "safetensors") && path.is_file();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).filter(is_model).collect();
+        paths.sort();
+        for path in paths {
+            let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            if self.of_kind(kind).any(|file| file.name == name || file.id == name) {
+                continue;
+            }
+            self.take(InstalledFile {
+                kind,
+                id: name.clone(),
+                title: name.clone(),
+                name,
+                family: None,
+                licence: models::UNKNOWN.to_owned(),
+                size: fs_err::metadata(&path).map(|metadata| metadata.len()).unwrap_or_default(),
+                sha256: recorded(&path),
+                path,
+                added: true,
+            });
+        }
+    }
+
+    fn take(&mut self, file: InstalledFile) {
+        if let Some(shelf) = self.shelf_mut(file.kind) {
+            shelf.add(&file.path);
+        }
+        self.files.push(file);
     }
 
     /// All model files, checkpoints first.
@@ -245,16 +292,12 @@ impl InstalledFile {
     pub(crate) fn file_name(&self) -> String {
         self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
+}
 
-    /// Words that a LoRA's author says call it up; empty for other files and where nobody says.
-    pub(crate) fn trigger_words(&self) -> Vec<String> {
-        match self.kind {
-            ComponentKind::Lora => {
-                Lora::open(&self.path).map(|lora| lora.info().trigger_words.clone()).unwrap_or_default()
-            }
-            _ => Vec::new(),
-        }
-    }
+/// The digest that a file had when it was added: of the line that lies beside it.
+fn recorded(path: &Path) -> Option<Sha256> {
+    let line = fs_err::read_to_string(layout::digest_beside(path)).ok()?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// An unknown kind of file, by name.

@@ -55,12 +55,6 @@ impl Loaded {
         self.upscalers.retain(|(path, _)| upscalers.iter().any(|wanted| wanted.as_ref() == Some(path)));
         self.controlnets.retain(|(path, _)| ingredients.controls.iter().any(|control| control.net == *path));
     }
-
-    /// The checkpoint of that name, if it is loaded.
-    pub(crate) fn peek(&self, choice: &ModelChoice) -> Option<&Model> {
-        let wanted = key(choice);
-        self.models.iter().find(|(name, _)| *name == wanted).map(|(_, model)| &**model)
-    }
 }
 
 fn key(choice: &ModelChoice) -> ModelKey {

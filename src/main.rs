@@ -10,6 +10,7 @@ mod cli;
 mod commands;
 mod drawing;
 mod failure;
+mod file_facts;
 mod generator;
 mod home;
 mod judge;
@@ -24,7 +25,9 @@ mod picture_request;
 mod self_test;
 mod served_request;
 mod signing;
+mod stock;
 mod stop;
+mod styles;
 mod system;
 mod tasks;
 

@@ -8,6 +8,9 @@ use manifest::{ComponentKind, RecommendedSettings, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// The licence of a file of which nobody says one.
+pub(crate) const UNKNOWN: &str = "unknown";
+
 /// A checkpoint that can be asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct ModelChoice {
@@ -41,7 +44,7 @@ impl ModelChoice {
             licence: "MIT AND Apache-2.0".to_owned(),
             path: None,
             sha256: Some(Sha256::of(builtin::SPARK)),
-            recommended: RecommendedSettings::default(),
+            recommended: builtin::recommended(builtin::SPARK_ID),
             is_default: true,
             library: Arc::default(),
         }
@@ -54,7 +57,7 @@ impl ModelChoice {
             id: name.clone(),
             title: name,
             family: String::new(),
-            licence: "unknown".to_owned(),
+            licence: UNKNOWN.to_owned(),
             path: Some(path.to_path_buf()),
             sha256: None,
             recommended: RecommendedSettings::default(),
@@ -96,13 +99,20 @@ impl ModelChoice {
 
 /// Everything that can be asked for in `home`, the default first. Never empty.
 pub(crate) fn available(home: &Path) -> Outcome<Vec<ModelChoice>> {
-    let library = Arc::new(Library::of(home)?);
-    let mut models = match install::current(home)? {
-        Some(generation) => installed(&generation, &library),
-        None => Vec::new(),
-    };
+    let generation = install::current(home)?;
+    Ok(with(generation.as_ref(), &Arc::new(Library::with(home, generation.as_ref()))))
+}
+
+/// The same, for what is known of a home.
+pub(crate) fn with(generation: Option<&install::Generation>, library: &Arc<Library>) -> Vec<ModelChoice> {
+    let mut models = generation.map_or(Vec::new(), |generation| installed(generation, library));
+    models.extend(added(library));
     if !models.iter().any(|model| model.id == "spark") {
-        models.push(ModelChoice { is_default: models.is_empty(), library, ..ModelChoice::embedded() });
+        models.push(ModelChoice {
+            is_default: models.is_empty(),
+            library: Arc::clone(library),
+            ..ModelChoice::embedded()
+        });
     }
     if !models.iter().any(|model| model.is_default)
         && let Some(first) = models.first_mut()
@@ -110,7 +120,18 @@ pub(crate) fn available(home: &Path) -> Outcome<Vec<ModelChoice>> {
         first.is_default = true;
     }
     models.sort_by_key(|model| !model.is_default);
-    Ok(models)
+    models
+}
+
+/// The checkpoints that were added to the home.
+fn added(library: &Arc<Library>) -> impl Iterator<Item = ModelChoice> {
+    let is_model = |file: &&InstalledFile| matches!(file.kind, ComponentKind::Checkpoint | ComponentKind::Refiner);
+    library.files().iter().filter(is_model).filter(|file| file.added).map(|file| ModelChoice {
+        id: file.id.clone(),
+        sha256: file.sha256,
+        library: Arc::clone(library),
+        ..ModelChoice::file(&file.path)
+    })
 }
 
 fn installed(generation: &install::Generation, library: &Arc<Library>) -> Vec<ModelChoice> {
@@ -161,11 +182,24 @@ pub(crate) fn choose(home: &Path, wanted: Option<&str>) -> Outcome<ModelChoice> 
 }
 
 /// The settings to start from: what the engine reads from the file, overruled by what the catalog recommends. Without
-/// the file: what Stable Diffusion 1.x was trained for.
-pub(crate) fn starting_settings(info: Option<&ModelInfo>, recommended: &RecommendedSettings) -> GenerateSettings {
+/// the file: what the family was trained for.
+pub(crate) fn starting_settings(
+    info: Option<&ModelInfo>,
+    recommended: &RecommendedSettings,
+    family: &str,
+) -> GenerateSettings {
     let mut settings = match info {
         Some(info) => GenerateSettings::recommended(info),
-        None => GenerateSettings { steps: 25, sampler: Sampler::DpmPp2m, ..GenerateSettings::default() },
+        None => {
+            let side = if family.starts_with("sdxl") { 1024 } else { 512 };
+            GenerateSettings {
+                width: side,
+                height: side,
+                steps: 25,
+                sampler: Sampler::DpmPp2m,
+                ..GenerateSettings::default()
+            }
+        }
     };
     settings.width = recommended.width.unwrap_or(settings.width);
     settings.height = recommended.height.unwrap_or(settings.height);

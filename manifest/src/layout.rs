@@ -12,7 +12,8 @@
 //!     ├── MANIFEST.json                    │   └── models/… frontends/… parts/… licences/… golden/…
 //!     ├── models/checkpoints/…             ├── outputs/              ← pictures
 //!     ├── parts/ID/…                       ├── imported/             ← papers of other programs
-//!     └── golden/picture.png               └── self-test/
+//!     └── golden/picture.png               ├── models/               ← model files that came without a bundle
+//!                                          └── self-test/
 //! ```
 
 use crate::{BundlePath, BundlePathError, ComponentId, ComponentKind};
@@ -59,6 +60,12 @@ pub const RECEIPT: &str = "receipt.json";
 pub const TRUSTED_KEYS: &str = "trusted-keys.txt";
 /// Held while an installation changes a home.
 pub const HOME_LOCK: &str = "home.lock";
+/// The home's own model files, which came without a bundle, in the folders of [`models_folder`].
+pub const MODELS: &str = "models";
+/// The end of the name of the file that holds the digest of an added model file, as `sha256sum` writes it.
+pub const DIGEST_SUFFIX: &str = ".sha256";
+/// Words that are put around prompts, in a home and in the folder of an imported program.
+pub const STYLES: &str = "styles.csv";
 /// Pictures.
 pub const OUTPUTS: &str = "outputs";
 /// What the page's server keeps besides pictures: its queue, its index of the pictures, pictures that were sent to it.
@@ -148,23 +155,41 @@ pub fn parse_volume_name(file: &str) -> Option<(&str, Option<u32>)> {
     (digits && !bundle.is_empty()).then_some((bundle, Some(number)))
 }
 
+/// The folder for model files of a kind: in bundles, below a generation, and below a home for its own; none for what is
+/// no model file.
+#[must_use]
+pub const fn models_folder(kind: ComponentKind) -> Option<&'static str> {
+    Some(match kind {
+        ComponentKind::Checkpoint => "models/checkpoints",
+        ComponentKind::Refiner => "models/refiners",
+        ComponentKind::Lora => "models/loras",
+        ComponentKind::Vae => "models/vae",
+        ComponentKind::Taesd => "models/taesd",
+        ComponentKind::Embedding => "models/embeddings",
+        ComponentKind::Upscaler => "models/upscalers",
+        ComponentKind::Controlnet => "models/controlnet",
+        ComponentKind::Frontend | ComponentKind::Part => return None,
+    })
+}
+
 /// The folder that files of a component get, inside a bundle and below a generation.
 ///
 /// # Errors
 /// Never for a valid component name; the type says so because paths are always checked.
 pub fn folder_of(kind: ComponentKind, id: &ComponentId) -> Result<BundlePath, BundlePathError> {
-    match kind {
-        ComponentKind::Checkpoint => "models/checkpoints".parse(),
-        ComponentKind::Refiner => "models/refiners".parse(),
-        ComponentKind::Lora => "models/loras".parse(),
-        ComponentKind::Vae => "models/vae".parse(),
-        ComponentKind::Taesd => "models/taesd".parse(),
-        ComponentKind::Embedding => "models/embeddings".parse(),
-        ComponentKind::Upscaler => "models/upscalers".parse(),
-        ComponentKind::Controlnet => "models/controlnet".parse(),
-        ComponentKind::Frontend => format!("frontends/{id}").parse(),
-        ComponentKind::Part => format!("parts/{id}").parse(),
+    match models_folder(kind) {
+        Some(folder) => folder.parse(),
+        None if kind == ComponentKind::Frontend => format!("frontends/{id}").parse(),
+        None => format!("parts/{id}").parse(),
     }
+}
+
+/// The file that holds the digest of an added model file.
+#[must_use]
+pub fn digest_beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(DIGEST_SUFFIX);
+    PathBuf::from(name)
 }
 
 /// The member that holds the part of a file from chunk number `first` on, in an update.

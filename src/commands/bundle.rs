@@ -239,7 +239,7 @@ fn golden(
         Content::Bytes(bytes) => Model::from_static(component.id.as_str(), bytes.to_vec().leak())?,
     };
     let none = RecommendedSettings::default();
-    let mut settings = models::starting_settings(Some(model.info()), component.settings.as_ref().unwrap_or(&none));
+    let mut settings = models::starting_settings(Some(model.info()), component.settings.as_ref().unwrap_or(&none), "");
     settings.prompt = wanted.prompt.unwrap_or_else(|| DEFAULT_PROMPT.to_owned());
     if model.info().parameters > LARGE {
         // Whether the machine computes rightly shows in a small picture, too, and in minutes less.

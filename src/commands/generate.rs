@@ -39,7 +39,7 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     shut_off(&choice, request.ingredients.reads(), &folder, output)?;
 
     let mut loaded = Loaded::default();
-    let mut settings = models::starting_settings(Some(loaded.model(&choice)?.info()), &choice.recommended);
+    let mut settings = models::starting_settings(Some(loaded.model(&choice)?.info()), &choice.recommended, "");
     settings.prompt.clone_from(&args.prompt);
     settings.negative_prompt.clone_from(&args.negative);
     settings.seed = seed;

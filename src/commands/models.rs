@@ -2,6 +2,7 @@
 
 use crate::cli::ModelsArgs;
 use crate::failure::Outcome;
+use crate::file_facts::FileFacts;
 use crate::library::{self, InstalledFile, Library};
 use crate::output::Output;
 use crate::{home, models};
@@ -27,7 +28,7 @@ pub(crate) fn run(args: &ModelsArgs, output: &Output) -> Outcome {
         .files()
         .iter()
         .filter(|file| wanted.is_none_or(|wanted| file.kind == wanted))
-        .map(|file| Listed { file, trigger_words: file.trigger_words(), is_default: file.id == default })
+        .map(|file| Listed { file, trigger_words: FileFacts::of(file).trigger_words, is_default: file.id == default })
         .collect();
     let mut text = String::new();
     for Listed { file, trigger_words, is_default } in &listed {

@@ -88,7 +88,7 @@ pub(crate) fn embedded() -> Outcome<Subject> {
     let settings = GenerateSettings {
         prompt: DEFAULT_PROMPT.to_owned(),
         seed: DEFAULT_SEED,
-        ..models::starting_settings(Some(model.info()), &choice.recommended)
+        ..models::starting_settings(Some(model.info()), &choice.recommended, "")
     };
     Ok(Subject { model_name: "the built-in spark".to_owned(), model: None, settings, damage: Vec::new(), golden: None })
 }

@@ -4,9 +4,10 @@ use crate::browser;
 use crate::cli::{PageArgs, ServeArgs};
 use crate::failure::{Failure, Outcome};
 use crate::generator::Generator;
+use crate::home;
 use crate::models::ModelChoice;
 use crate::output::Output;
-use crate::{home, models};
+use crate::stock::Warehouse;
 use manifest::layout;
 use seal::{FileRules, Level, SealReport};
 use serde_json::Value;
@@ -31,11 +32,15 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
         Failure::new(format!("the loopback interface of this machine is down and cannot be raised: {error}"))
             .with_hint("raise it first: sudo ip link set lo up")
     })?;
-    let choices = models::available(home)?;
+    let warehouse = Warehouse::open(home)?;
     let outputs = home.join(layout::OUTPUTS);
     let state = home.join(layout::STATE);
     fs_err::create_dir_all(&outputs)?;
-    fs_err::create_dir_all(&state)?;
+    let added = home.join(layout::MODELS);
+    let self_test = home.join(layout::SELF_TEST);
+    for folder in [&state, &added, &self_test] {
+        fs_err::create_dir_all(folder)?;
+    }
     let server = Server::bind(ServerConfig {
         port: page.port.unwrap_or(PORT),
         port_is_fixed: page.port.is_some(),
@@ -50,15 +55,16 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
     if !page.no_browser && !browser::open(&url) {
         output.say("no browser could be started: open the address below yourself");
     }
-    let mut read_only: Vec<PathBuf> = choices.iter().flat_map(ModelChoice::reads).collect();
-    read_only.extend(
-        [home.join(layout::SELF_TEST), home.join(layout::GENERATIONS)].into_iter().filter(|path| path.exists()),
-    );
-    let report = seal::seal_server(server.listener(), &FileRules { read_write: vec![outputs, state], read_only })?;
+    let reads = warehouse.stock().choices.iter().flat_map(ModelChoice::reads).collect::<Vec<_>>();
+    let below = |path: &PathBuf| path.starts_with(&added);
+    let mut read_only: Vec<PathBuf> = reads.into_iter().filter(|path| !below(path)).collect();
+    read_only.extend([home.join(layout::GENERATIONS)].into_iter().filter(|path| path.exists()));
+    let rules = FileRules { read_write: vec![outputs, state, added, self_test], read_only };
+    let report = seal::seal_server(server.listener(), &rules)?;
     check(&report, page.allow_unsealed, output)?;
 
     // Only now, because the seal must come before the first thread.
-    let generator = Generator::new(choices)?;
+    let generator = Arc::new(Generator::new(warehouse));
     let facts = Facts {
         seal: seal_facts(&report, server.address()),
         self_test: last_self_test(home),
@@ -68,7 +74,9 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
         output.say("the page is at");
         output.result(&serde_json::json!({ "event": "serving", "url": url }), &url);
         output.say(format!("{} Stop with Ctrl+C.", report.level.sentence()));
-        server.run(Arc::new(generator), facts, output.stop().flag())
+        let warming = Arc::clone(&generator);
+        let _ = std::thread::Builder::new().name("warm-up".to_owned()).spawn(move || warming.warm_up());
+        server.run(generator, facts, output.stop().flag())
     })?;
     output.say("Stopped. Pictures that were complete are kept.");
     Ok(())
