@@ -10,13 +10,14 @@ use crate::generate_request::{MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE};
 use crate::http::{Body, Call, Handler, Reply};
 use crate::job::{Job, Source};
 use crate::order::read_order;
+use crate::picture_table::{Filter, Place};
 use crate::queue::{Line, NotCancelled};
 use crate::studio::{CANCEL_PATIENCE, Studio};
 use crate::target::{Target, encode};
 use crate::{ModelCard, PictureRef, gate, page};
 
-/// Most bytes of a request body.
-const MAX_BODY: u64 = 1 << 20;
+/// Most bytes of a request body: thousands of orders with prompts of their own.
+const MAX_BODY: u64 = 4 << 20;
 /// Most bytes of a picture that is sent.
 pub(crate) const MAX_UPLOAD: u64 = 64 << 20;
 /// Pictures of one page of the history, if the request names no number.
@@ -154,7 +155,7 @@ impl Api {
                 models: self.studio.generate.models(),
                 samplers: self.studio.generate.samplers(),
                 schedulers: self.studio.generate.schedulers(),
-                queue: self.studio.queue.line(),
+                queue: self.studio.queue.short_line(),
                 limits: Limits {
                     max_side: MAX_SIDE,
                     side_multiple: SIDE_MULTIPLE,
@@ -205,7 +206,8 @@ impl Api {
                 ApiError::new(400, "out_of_range", format!("`limit` must be a number from 1 to {MAX_PAGE}"))
             })?,
         };
-        match self.studio.history.page(target.query("before"), limit) {
+        let filter = Filter::default();
+        match self.studio.history.page(&filter, target.query("before"), limit).map_err(unreadable)? {
             Some(page) => Ok(Reply::json(200, &page)),
             None => Err(no_picture(target.query("before").unwrap_or_default())),
         }
@@ -229,7 +231,7 @@ impl Api {
     fn output(&self, name: &str, target: &Target, call: &Call<'_>) -> Result<Reply, ApiError> {
         let id = name.strip_suffix(".png").ok_or_else(|| no_picture(name))?;
         // Only names that the index knows are opened: no path is ever made from the address.
-        let (file, length) = match self.studio.history.open(id) {
+        let (file, length) = match self.studio.history.open(Place::Folder, id) {
             None => return Err(no_picture(id)),
             Some(Ok(opened)) => opened,
             Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -266,6 +268,12 @@ impl Api {
 
 fn only_get(call: &Call<'_>, reading: bool) -> Result<(), ApiError> {
     if reading { Ok(()) } else { Err(ApiError::wrong_method(&shown(&call.method), &shown(&call.target), "GET, HEAD")) }
+}
+
+/// The database gave no answer.
+fn unreadable(error: rusqlite::Error) -> ApiError {
+    ApiError::new(500, "database", format!("the server's database gave no answer: {error}"))
+        .hint("try again; if it stays, stop the program and start it again")
 }
 
 fn no_job(id: &str) -> ApiError {

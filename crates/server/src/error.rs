@@ -36,6 +36,12 @@ pub enum ServerError {
         /// The system's reason; names the file.
         source: io::Error,
     },
+    /// Not even a database in memory could be had, or the one on disk failed while it was read.
+    #[error("the server's database cannot be used: {reason}")]
+    Database {
+        /// What the database said.
+        reason: String,
+    },
     /// The system gave no thread or no descriptor.
     #[error("the server cannot run: {source}")]
     Run {
@@ -61,6 +67,9 @@ impl ServerError {
             }
             Self::Listen { .. } => Some("choose another port with `--port`".to_owned()),
             Self::Outputs { .. } => Some("make the folder writable, or name another one".to_owned()),
+            Self::Database { .. } => {
+                Some("start again; if it stays, rename `fieldforge.sqlite3` in the home's `state` folder".to_owned())
+            }
             Self::Run { .. } => Some("close other programs and start again".to_owned()),
         }
     }

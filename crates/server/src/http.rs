@@ -48,8 +48,12 @@ impl Call<'_> {
     /// long; 400 when the client hangs up in the middle.
     pub(crate) fn read_body(&mut self, limit: u64) -> Result<Vec<u8>, ApiError> {
         if self.length > limit {
-            return Err(ApiError::new(413, "too_large", format!("the body is larger than {limit} bytes"))
-                .hint("send a shorter prompt"));
+            return Err(ApiError::new(
+                413,
+                "too_large",
+                format!("the body has {} bytes: at most {limit} are read", self.length),
+            )
+            .hint("send less at once"));
         }
         let mut body = Vec::new();
         match self.body.take(self.length).read_to_end(&mut body) {

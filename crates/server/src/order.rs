@@ -10,6 +10,7 @@ use crate::check::{check, shown};
 use crate::generate_request::{
     MAX_CFG_SCALE, MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE,
 };
+use crate::queue::MAX_WAITING;
 use crate::{Generate, GenerateRequest, ModelCard};
 
 const FIELDS: [&str; 22] = [
@@ -37,9 +38,9 @@ const FIELDS: [&str; 22] = [
     "enlarge",
 ];
 /// Most pictures of one order.
-const MAX_COUNT: u64 = 4;
+const MAX_COUNT: u64 = 100;
 
-/// Turns a request body into one request per picture, seeds counting up.
+/// Turns a request body into one request per picture, seeds counting up: one order, or many under `orders`.
 ///
 /// # Errors
 /// 400 with a code and a message that names the field, the value found and the bounds.
@@ -49,38 +50,64 @@ pub(crate) fn read_order(body: &[u8], generate: &dyn Generate) -> Result<Vec<Gen
     let Value::Object(fields) = value else {
         return Err(bad("bad_json", "the body must be a JSON object").hint("for example {\"prompt\":\"a red apple\"}"));
     };
+    let Some(orders) = fields.get("orders") else { return read_one(&fields, generate) };
+    let Value::Array(orders) = orders else { return Err(wrong_kind("orders", orders, "a list of orders")) };
+    if let Some(other) = fields.keys().find(|name| *name != "orders") {
+        return Err(bad("unknown_field", format!("`{}` stands beside `orders`", shown(other)))
+            .hint("settings stand inside each of the orders"));
+    }
+    let mut requests = Vec::new();
+    for (index, order) in orders.iter().enumerate() {
+        let Value::Object(fields) = order else { return Err(wrong_kind("orders", order, "a list of orders")) };
+        let more = read_one(fields, generate).map_err(|mut error| {
+            error.body.message = format!("order {}: {}", index + 1, error.body.message);
+            error
+        })?;
+        requests.extend(more);
+        if requests.len() > MAX_WAITING {
+            return Err(bad("out_of_range", format!("these are more pictures than may wait: {MAX_WAITING}")));
+        }
+    }
+    if requests.is_empty() {
+        return Err(bad("out_of_range", "`orders` is empty").hint("order at least one picture"));
+    }
+    Ok(requests)
+}
+
+/// One order.
+fn read_one(fields: &Map<String, Value>, generate: &dyn Generate) -> Result<Vec<GenerateRequest>, ApiError> {
     if let Some(unknown) = fields.keys().find(|name| !FIELDS.contains(&name.as_str())) {
         return Err(bad("unknown_field", format!("`{}` is not a setting", shown(unknown)))
             .hint(format!("known settings: {}", FIELDS.join(", "))));
     }
     let models = generate.models();
-    let card = model(&fields, &models)?;
-    let count = integer(&fields, "count", 1, MAX_COUNT)?.unwrap_or(1);
-    let seed = seed(&fields, count)?;
-    let (sampler, scheduler) = sampler(&fields, generate, card)?;
+    let card = model(fields, &models)?;
+    let count = integer(fields, "count", 1, MAX_COUNT)?.unwrap_or(1);
+    let seed = seed(fields, count)?;
+    let (sampler, scheduler) = sampler(fields, generate, card)?;
     let first = GenerateRequest {
-        prompt: text(&fields, "prompt")?
+        prompt: text(fields, "prompt")?
             .ok_or_else(|| bad("missing_field", "`prompt` is missing").hint("say what the picture shows"))?,
-        negative_prompt: text(&fields, "negative_prompt")?.unwrap_or_default(),
-        width: side(&fields, "width", card.width)?,
-        height: side(&fields, "height", card.height)?,
-        steps: narrow(integer(&fields, "steps", 1, u64::from(MAX_STEPS))?, card.steps),
-        cfg_scale: scale(&fields, card.cfg_scale)?,
+        negative_prompt: text(fields, "negative_prompt")?.unwrap_or_default(),
+        width: side(fields, "width", card.width)?,
+        height: side(fields, "height", card.height)?,
+        steps: narrow(integer(fields, "steps", 1, u64::from(MAX_STEPS))?, card.steps),
+        cfg_scale: scale(fields, card.cfg_scale)?,
         seed,
         sampler,
         scheduler,
         model: card.id.clone(),
-        clip_skip: part(&fields, "clip_skip")?,
-        noise: part(&fields, "noise")?,
-        eta: part(&fields, "eta")?,
-        variation: part(&fields, "variation")?,
-        init: part(&fields, "init")?,
-        inpaint: part(&fields, "inpaint")?,
-        hires: part(&fields, "hires")?,
-        refiner: part(&fields, "refiner")?,
-        controls: part(&fields, "controls")?.unwrap_or_default(),
-        upscale: part(&fields, "upscale")?,
-        enlarge: part(&fields, "enlarge")?,
+        clip_skip: part(fields, "clip_skip")?,
+        noise: part(fields, "noise")?,
+        eta: part(fields, "eta")?,
+        variation: part(fields, "variation")?,
+        init: part(fields, "init")?,
+        inpaint: part(fields, "inpaint")?,
+        hires: part(fields, "hires")?,
+        refiner: part(fields, "refiner")?,
+        controls: part(fields, "controls")?.unwrap_or_default(),
+        upscale: part(fields, "upscale")?,
+        enlarge: part(fields, "enlarge")?,
         ..GenerateRequest::default()
     };
     check(&first, generate)?;
@@ -302,6 +329,13 @@ mod tests {
     }
 
     #[test]
+    fn many_orders_are_read_at_once() {
+        let order = read(r#"{"orders":[{"prompt":"a","seed":1,"count":2},{"prompt":"b","seed":9}]}"#).expect("reads");
+        let read: Vec<_> = order.iter().map(|request| (request.prompt.as_str(), request.seed)).collect();
+        assert_eq!(read, [("a", 1), ("a", 2), ("b", 9)]);
+    }
+
+    #[test]
     fn schedulers_are_read_from_their_field_or_the_samplers_name() {
         let chosen = |body: &str| read(body).map(|order| (order[0].sampler.clone(), order[0].scheduler.clone()));
         let karras = || Ok(("Euler a".to_owned(), Some("Karras".to_owned())));
@@ -339,7 +373,12 @@ mod tests {
             (r#"{"prompt":"","seed":9007199254740991,"count":2}"#, "out_of_range", "`seed`"),
             (r#"{"prompt":"","seed":-2}"#, "out_of_range", "`seed` is -2"),
             (r#"{"prompt":"","seed":1e999}"#, "bad_json", "not JSON"),
-            (r#"{"prompt":"","count":5}"#, "out_of_range", "`count` is 5"),
+            (r#"{"prompt":"","count":101}"#, "out_of_range", "`count` is 101"),
+            (r#"{"orders":[]}"#, "out_of_range", "empty"),
+            (r#"{"orders":{}}"#, "wrong_type", "`orders`"),
+            (r#"{"orders":[3]}"#, "wrong_type", "`orders`"),
+            (r#"{"orders":[{"prompt":""}],"seed":3}"#, "unknown_field", "`seed`"),
+            (r#"{"orders":[{"prompt":""},{"prompt":"","steps":0}]}"#, "out_of_range", "order 2: `steps` is 0"),
             (r#"{"prompt":"","model":"sdxl"}"#, "unknown_model", "`sdxl`"),
             (r#"{"prompt":"","sampler":"Heun"}"#, "unknown_sampler", "`Heun`"),
             (r#"{"prompt":"","scheduler":"Beta"}"#, "unknown_scheduler", "`Beta`"),

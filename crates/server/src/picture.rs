@@ -13,11 +13,17 @@ pub(crate) struct Picture {
     /// The file's name without `.png`.
     pub(crate) id: String,
     pub(crate) url: String,
+    /// A small JPEG of it, its longest side 320 pixels.
+    pub(crate) thumbnail: String,
     /// Pixels.
     pub(crate) width: u32,
     /// Pixels.
     pub(crate) height: u32,
     pub(crate) created: String,
+    pub(crate) starred: bool,
+    /// It lies in the trash.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) deleted: bool,
     /// From the `fieldforge` chunk, if it is there and whole.
     pub(crate) settings: Option<GenerateRequest>,
     /// The `parameters` chunk: A1111's infotext.
@@ -67,13 +73,26 @@ impl PngFacts {
         Picture {
             id: id.to_owned(),
             url: format!("/outputs/{}.png", crate::target::encode(id)),
+            thumbnail: format!("/thumbnails/{}.jpg", crate::target::encode(id)),
             width: self.width,
             height: self.height,
             created: crate::clock::iso(created),
+            starred: false,
+            deleted: false,
             settings: self.settings,
             infotext: self.infotext,
             model_hash: self.model_hash,
         }
+    }
+}
+
+impl Picture {
+    /// The same picture in the trash: its addresses say so.
+    pub(crate) fn in_trash(mut self) -> Self {
+        self.deleted = true;
+        self.url.push_str("?deleted=1");
+        self.thumbnail.push_str("?deleted=1");
+        self
     }
 }
 

@@ -12,10 +12,12 @@ use fs_err as fs;
 use serde_json::Value;
 
 use crate::api::Api;
+use crate::database::Database;
 use crate::events::Events;
 use crate::history::History;
 use crate::http::Handler;
 use crate::queue::Queue;
+use crate::remarks::Remarks;
 use crate::studio::{self, Studio};
 use crate::uploads::Uploads;
 use crate::worker::Worker;
@@ -73,6 +75,7 @@ pub struct Server {
     config: ServerConfig,
     listener: TcpListener,
     address: SocketAddr,
+    remarks: Remarks,
 }
 
 impl Server {
@@ -95,7 +98,7 @@ impl Server {
                         .set_nonblocking(true)
                         .and_then(|()| listener.local_addr())
                         .map_err(|source| ServerError::Listen { port, source })?;
-                    return Ok(Self { config, listener, address });
+                    return Ok(Self { config, listener, address, remarks: Remarks::default() });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(source) => return Err(ServerError::Listen { port, source }),
@@ -124,18 +127,31 @@ impl Server {
         (wished != 0 && wished != self.address.port()).then_some(wished)
     }
 
+    /// Passes on what a person should know while the server runs, one sentence each: a database that was set aside, a full
+    /// disk. The page shows the same.
+    #[must_use]
+    pub fn on_remark(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.remarks = Remarks::told_to(tell);
+        self
+    }
+
     /// Answers until `stop` is set, then lets the picture under way end (at most 10 s).
     ///
     /// From here on no socket is made: connections are accepted on the bound one. Files are
-    /// touched only in the folder for pictures.
+    /// touched only in the folder for pictures and in the one for what the server keeps.
     ///
     /// # Errors
-    /// [`ServerError::Run`] when the system gives no thread or no descriptor at the start.
+    /// [`ServerError::Run`] when the system gives no thread or no descriptor at the start, [`ServerError::Database`] when
+    /// there is not even memory for the database.
     pub fn run(self, generate: Arc<dyn Generate>, facts: Facts, stop: Arc<AtomicBool>) -> Result<(), ServerError> {
         let failed = |source| ServerError::Run { source };
         let events = Arc::new(Events::default());
-        let queue = Arc::new(Queue::new(Arc::clone(&events)));
-        let history = Arc::new(History::new(self.config.outputs, Arc::clone(&events)));
+        let unusable = |source: rusqlite::Error| ServerError::Database { reason: source.to_string() };
+        let remarks = self.remarks;
+        let database = Arc::new(Database::open(&self.config.state, &remarks).map_err(unusable)?);
+        let queue = Queue::new(Arc::clone(&events), Arc::clone(&database), remarks.clone()).map_err(unusable)?;
+        let queue = Arc::new(queue);
+        let history = Arc::new(History::new(self.config.outputs, database, Arc::clone(&events)));
         let uploads = Arc::new(Uploads::new(self.config.state.join(UPLOADS)));
         let scanning = Arc::clone(&history);
         thread::Builder::new().name("history".to_owned()).spawn(move || scanning.scan()).map_err(failed)?;
@@ -156,6 +172,7 @@ impl Server {
             uploads,
             generate,
             facts,
+            remarks,
         };
         let api: Arc<dyn Handler> = Arc::new(Api { studio });
         accept::serve(&self.listener, &api, &stop);
@@ -164,7 +181,7 @@ impl Server {
         events.close();
         let deadline = Instant::now() + STOP_PATIENCE;
         while !drawing.is_finished() && Instant::now() < deadline {
-            queue.cancel_running();
+            queue.close();
             thread::sleep(Duration::from_millis(10));
         }
         Ok(())

@@ -68,23 +68,26 @@ pub(crate) fn save(folder: &Path, png: &[u8]) -> io::Result<String> {
 }
 
 /// Moves a picture into the trash. An older deleted picture of the same name is kept under a
-/// longer one.
-pub(crate) fn discard(folder: &Path, id: &str) -> io::Result<()> {
+/// longer one, which is given.
+pub(crate) fn discard(folder: &Path, id: &str) -> io::Result<Option<String>> {
     let trash = folder.join(TRASH);
     fs::create_dir_all(&trash)?;
     let target = trash.join(format!("{id}.png"));
+    let mut kept = None;
     if target.symlink_metadata().is_ok() {
         let older = (1..=9999)
-            .map(|number| trash.join(format!("{id}~{number}.png")))
-            .find(|path| path.symlink_metadata().is_err())
+            .map(|number| format!("{id}~{number}"))
+            .find(|older| trash.join(format!("{older}.png")).symlink_metadata().is_err())
             .ok_or_else(|| {
                 io::Error::new(io::ErrorKind::AlreadyExists, format!("`{}` is full of `{id}`", trash.display()))
             })?;
-        fs::rename(&target, older)?;
+        fs::rename(&target, trash.join(format!("{older}.png")))?;
+        kept = Some(older);
     }
     fs::rename(folder.join(format!("{id}.png")), target)?;
     sync_folder(&trash)?;
-    sync_folder(folder)
+    sync_folder(folder)?;
+    Ok(kept)
 }
 
 /// Moves a picture back out of the trash.
@@ -173,11 +176,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path();
         fs::write(path.join("cat.png"), b"one").expect("written");
-        discard(path, "cat").expect("discarded");
+        assert_eq!(discard(path, "cat").expect("discarded"), None);
         assert_eq!(names(path), [TRASH]);
         fs::write(path.join("cat.png"), b"two").expect("written");
         assert_eq!(restore(path, "cat").expect_err("taken").kind(), io::ErrorKind::AlreadyExists);
-        discard(path, "cat").expect("discarded");
+        assert_eq!(discard(path, "cat").expect("discarded").as_deref(), Some("cat~1"));
         assert_eq!(names(&path.join(TRASH)), ["cat.png", "cat~1.png"]);
         restore(path, "cat").expect("restored");
         assert_eq!(fs::read(path.join("cat.png")).expect("read"), b"two");

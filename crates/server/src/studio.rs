@@ -10,6 +10,7 @@ use crate::events::EventStream;
 use crate::history::History;
 use crate::job::{Job, Source};
 use crate::queue::{Full, MAX_WAITING, Queue};
+use crate::remarks::Remarks;
 use crate::uploads::Uploads;
 use crate::{Facts, Generate, GenerateRequest, PictureRef, Pictures};
 
@@ -27,6 +28,7 @@ pub(crate) struct Studio {
     pub(crate) uploads: Arc<Uploads>,
     pub(crate) generate: Arc<dyn Generate>,
     pub(crate) facts: Facts,
+    pub(crate) remarks: Remarks,
 }
 
 impl Studio {

@@ -22,6 +22,14 @@ const MAX_PREVIEW: usize = 4 << 20;
 /// Progress without a preview is told at most this often.
 const PROGRESS_EVERY: Duration = Duration::from_millis(40);
 
+/// What a failed job's code can be.
+const CODES: [&str; 4] = ["engine_failed", "engine_crashed", "not_saved", "unreadable_job"];
+
+/// The code of a failed job as it was written down.
+pub(crate) fn known_code(code: &str) -> &'static str {
+    CODES.into_iter().find(|known| *known == code).unwrap_or("failed")
+}
+
 /// Runs jobs until `stop` is set.
 pub(crate) struct Worker {
     pub(crate) queue: Arc<Queue>,

@@ -21,7 +21,12 @@ const SEALED: &str = "FIELDFORGE_TEST_SEALED";
 fn the_other_process() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let folder = Path::new(&folder);
-    let config = ServerConfig { port: 0, outputs: folder.join("outputs"), ..ServerConfig::default() };
+    let config = ServerConfig {
+        port: 0,
+        outputs: folder.join("outputs"),
+        state: folder.join("state"),
+        ..ServerConfig::default()
+    };
     let outputs = config.outputs.clone();
     let server = Server::bind(config).expect("a port");
     let tell = |name: &str, text: &str| {
@@ -127,7 +132,7 @@ fn a_sealed_process_serves_draws_saves_deletes_and_restores() {
     assert_eq!(ask("DELETE", format!("/api/v1/pictures/{id}")), 204);
     assert_eq!(ask("POST", format!("/api/v1/pictures/{id}/restore")), 200);
     // A refused body is read away with calls that the seal must know.
-    let large = vec![b' '; 2 << 20];
+    let large = vec![b' '; 5 << 20];
     let reply = Client::connect(alone.address).request(
         "POST",
         "/api/v1/generate",

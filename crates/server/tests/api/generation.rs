@@ -14,18 +14,23 @@ fn a_picture_goes_all_the_way_and_everybody_hears_of_it() {
     let running = Running::with(Fake::slow());
     let mut events = running.connect().listen();
     let (name, hello) = events.next().expect("hello");
-    assert_eq!((name.as_str(), hello.to_string().as_str()), ("hello", r#"{"running":null,"waiting":[]}"#));
+    assert_eq!(
+        (name.as_str(), hello.to_string().as_str()),
+        ("hello", r#"{"paused":false,"running":null,"waiting":[],"waiting_count":0}"#)
+    );
 
     let reply = running.post(r#"{"prompt":"a grey Käse","seed":42,"width":128}"#);
     assert_eq!(reply.status, 202);
     let job = reply.json()["jobs"][0].clone();
     assert_eq!(job["id"], "j1");
+    let created = job["created"].as_str().expect("a time");
+    assert_eq!(created.len(), "2026-11-23T14:15:02Z".len());
     assert_eq!(
-        reply.text(),
+        reply.text().replace(created, "NOW"),
         concat!(
             r#"{"jobs":[{"id":"j1","batch":"b1","source":"page","state":"waiting","settings":{"model":"grey","prompt":"a grey Käse","#,
             r#""negative_prompt":"","width":128,"height":64,"steps":4,"cfg_scale":7.1,"seed":42,"sampler":"Euler"},"#,
-            r#""step":0,"steps":4,"picture":null,"error":null,"position":1}]}"#
+            r#""step":0,"steps":4,"picture":null,"error":null,"position":1,"created":"NOW","finished":null}]}"#
         )
     );
 
@@ -127,13 +132,14 @@ fn a_full_queue_refuses_and_keeps_what_it_has() {
     let running = Running::with(Fake { step: Duration::from_millis(200), ..Fake::default() });
     let first = running.order(r#"{"prompt":"x","steps":100}"#);
     running.wait_for(&first, &["running"]);
-    for _ in 0..25 {
-        assert_eq!(running.post(r#"{"prompt":"x","count":4,"seed":1}"#).status, 202);
-    }
+    // Ten thousand jobs, a hundred orders of a hundred.
+    let orders = format!(r#"{{"orders":[{}]}}"#, vec![r#"{"prompt":"x","count":100,"seed":1}"#; 100].join(","));
+    assert_eq!(running.post(&orders).status, 202);
     let refused = running.post(r#"{"prompt":"x"}"#);
     assert_eq!(refused.refusal(), (429, "queue_full".to_owned()));
-    assert!(refused.json()["error"]["message"].as_str().expect("a text").starts_with("100 pictures already wait"));
-    assert_eq!(running.get("/api/v1/status").json()["queue"]["waiting"].as_array().map(Vec::len), Some(100));
+    assert!(refused.json()["error"]["message"].as_str().expect("a text").starts_with("10000 pictures already wait"));
+    let queue = &running.get("/api/v1/status").json()["queue"];
+    assert_eq!((&queue["waiting_count"], queue["waiting"].as_array().map(Vec::len)), (&10_000.into(), Some(200)));
     assert_eq!(running.send("DELETE", "/api/v1/jobs/j50").status, 200);
     assert_eq!(running.post(r#"{"prompt":"x"}"#).status, 202);
 }
