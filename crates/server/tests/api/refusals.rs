@@ -39,7 +39,7 @@ fn bodies_that_are_wrong_are_refused_by_name() {
 #[test]
 fn too_large_bodies_are_refused_announced_or_not() {
     let running = Running::fast();
-    let large = format!(r#"{{"prompt":"{}"}}"#, "x".repeat(1 << 20));
+    let large = format!(r#"{{"prompt":"{}"}}"#, "x".repeat(5 << 20));
     let reply = running.post(&large);
     assert_eq!(reply.refusal(), (413, "too_large".to_owned()));
 
