@@ -4,6 +4,7 @@
 //
 // DIR holds PNG files named for their prompt (`a_banana.png`); without it every picture is a plain gradient.
 
+import { createHash } from 'node:crypto'
 import { createServer } from 'node:http'
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, extname, join, normalize } from 'node:path'
@@ -25,6 +26,15 @@ const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
 const models = [
   { id: 'spark', name: 'spark', family: 'sd1', licence: 'MIT AND Apache-2.0', width: 64, height: 64, steps: 20, cfg_scale: 5, sampler: 'Euler', note: 'Tiny (19 MB): draws small emoji-like pictures of single things.', is_default: true },
   { id: 'sd15', name: 'Stable Diffusion 1.5', family: 'sd1', licence: 'CreativeML Open RAIL-M', width: 512, height: 512, steps: 25, cfg_scale: 7, sampler: 'DPM++ 2M Karras', note: '', is_default: false },
+]
+const assets = [
+  { kind: 'lora', name: 'ink', title: 'Ink drawings', file: 'ink.safetensors', family: 'sd1', licence: 'CC0', size: 9_400_000, trigger_words: ['inkstyle'], note: '' },
+  { kind: 'upscaler', name: 'RealESRGAN_x2', title: 'RealESRGAN x2', file: 'x2.safetensors', licence: 'BSD-3-Clause', size: 67_000_000, scale: 2, note: '' },
+  { kind: 'controlnet', name: 'canny', title: 'Canny edges', file: 'canny.safetensors', family: 'sd1', licence: 'OpenRAIL', size: 720_000_000, note: '' },
+]
+const styles = [
+  { name: 'Watercolour', prompt: 'watercolour of {prompt}', negative_prompt: 'photo' },
+  { name: 'Photograph', prompt: '{prompt}, photograph, natural light', negative_prompt: 'drawing' },
 ]
 const samplers = ['Euler', 'Euler a', 'DPM++ 2M Karras', 'DDIM']
 const limits = { max_side: 2048, side_multiple: 8, min_side: 64, max_steps: 150 }
@@ -97,7 +107,7 @@ setInterval(() => listeners.forEach((to) => to.write(': alive\n\n')), 15_000).un
 const jobs = new Map()
 let running = null
 let waiting = []
-const queue = () => ({ running, waiting })
+const queue = () => ({ running, waiting, paused: false })
 
 function next() {
   if (running !== null || waiting.length === 0) return
@@ -131,17 +141,21 @@ function tick(job) {
 }
 
 function generate(body) {
-  const model = models.find((card) => card.id === (body.model ?? 'spark'))
-  if (!model) return [400, problem('unknown_model', `there is no model \`${body.model}\``, 'choose one of the list')]
-  const seed = Number.isInteger(body.seed) && body.seed >= 0 ? body.seed : Math.floor(Math.random() * 2 ** 32)
   const made = []
-  for (let n = 0; n < (body.count ?? 1); n++) {
-    const settings = { model: model.id, prompt: body.prompt, negative_prompt: body.negative_prompt ?? '', width: body.width ?? model.width, height: body.height ?? model.height, steps: body.steps ?? model.steps, cfg_scale: body.cfg_scale ?? model.cfg_scale, seed: seed + n, sampler: body.sampler ?? model.sampler }
-    const job = { id: `j${jobs.size + 1}`, state: 'waiting', settings, step: 0, steps: settings.steps, picture: null, error: null, position: waiting.length + 1 }
-    jobs.set(job.id, job)
-    waiting.push(job)
-    made.push({ ...job })
-    say('job', job)
+  const batch = `b${jobs.size + 1}`
+  for (const order of body.orders ?? [body]) {
+    const { count = 1, ...asked } = order
+    const model = models.find((card) => card.id === (asked.model ?? 'spark'))
+    if (!model) return [400, problem('unknown_model', `there is no model \`${asked.model}\``, 'choose one of the list')]
+    const seed = Number.isInteger(asked.seed) && asked.seed >= 0 ? asked.seed : Math.floor(Math.random() * 2 ** 32)
+    for (let n = 0; n < count; n++) {
+      const settings = { negative_prompt: '', width: model.width, height: model.height, steps: model.steps, cfg_scale: model.cfg_scale, sampler: model.sampler, ...asked, model: model.id, seed: seed + n }
+      const job = { id: `j${jobs.size + 1}`, batch, source: 'page', state: 'waiting', settings, step: 0, steps: settings.steps, picture: null, error: null, position: waiting.length + 1 }
+      jobs.set(job.id, job)
+      waiting.push(job)
+      made.push({ ...job })
+      say('job', job)
+    }
   }
   setTimeout(next, 5)
   return [202, { jobs: made }]
@@ -182,7 +196,15 @@ const selfTest = {
 function answer(method, url, body) {
   const path = url.pathname.replace('/api/v1/', '')
   const [kind, id, verb] = path.split('/')
-  if (path === 'status') return [200, { version: '0.1.0', models, samplers, queue: queue(), limits, seal_level: options.seal }]
+  if (path === 'status') return [200, { version: '0.1.0', models, samplers, schedulers: ['Automatic', 'Karras'], queue: queue(), limits, seal_level: options.seal }]
+  if (path === 'models' && method === 'GET') return [200, { models, assets, styles }]
+  if (kind === 'batches' && method === 'DELETE') {
+    const ended = waiting.filter((job) => job.batch === id)
+    waiting = waiting.filter((job) => job.batch !== id)
+    ended.forEach((job) => end(job, 'cancelled'))
+    if (running?.batch === id) end(running, 'cancelled')
+    return [204, null]
+  }
   if (path === 'generate' && method === 'POST') return generate(body)
   if (path === 'seal') return [200, seal]
   if (path === 'self-test') return [200, selfTest]
@@ -234,7 +256,16 @@ createServer(async (request, response) => {
   } else if (url.pathname.startsWith('/api/')) {
     const parts = []
     for await (const part of request) parts.push(part)
-    const [status, data] = answer(request.method, url, parts.length > 0 ? JSON.parse(Buffer.concat(parts)) : {})
+    const sent = Buffer.concat(parts)
+    const isFile = /\/(uploads|read)$/.test(url.pathname)
+    const side = (at) => (sent.length > 24 ? sent.readUInt32BE(at) : 0)
+    const facts = { width: side(16), height: side(20) }
+    const [status, data] = !isFile
+      ? answer(request.method, url, parts.length > 0 ? JSON.parse(sent) : {})
+      : url.pathname.endsWith('read')
+        ? [200, { ...facts, settings: { prompt: 'a rocket', seed: 7, steps: 12 }, infotext: 'a rocket', remarks: ['the model `dream` is not installed here'] }]
+        : [201, { picture: `upload:${createHash('sha256').update(sent).digest('hex')}`, ...facts }]
+
     response.writeHead(status, { 'Content-Type': 'application/json' }).end(data === null ? '' : JSON.stringify(data))
   } else if (url.pathname.startsWith('/outputs/')) {
     const bytes = files.get(url.pathname.slice(9, -4))

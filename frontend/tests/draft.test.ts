@@ -58,8 +58,8 @@ describe('a draft', () => {
   })
 
   it('never asks for more than the limits', () => {
-    const wild = { ...emptyDraft, steps: 9999, cfgScale: -3, count: 99, size: { kind: 'custom', width: 5, height: 1e9 } as const }
-    expect(requestBody(wild, spark, limits)).toMatchObject({ steps: 150, cfg_scale: 0, count: 4, width: 64, height: 2048 })
+    const wild = { ...emptyDraft, steps: 9999, cfgScale: -3, count: 999, size: { kind: 'custom', width: 5, height: 1e9 } as const }
+    expect(requestBody(wild, spark, limits)).toMatchObject({ steps: 150, cfg_scale: 0, count: 100, width: 64, height: 2048 })
   })
 })
 
@@ -90,6 +90,6 @@ describe('a stored draft', () => {
     expect(readDraft(null)).toEqual(emptyDraft)
     expect(readDraft('{')).toEqual(emptyDraft)
     expect(readDraft('[1]')).toEqual(emptyDraft)
-    expect(readDraft('{"steps":"x","seed":-4,"size":{"kind":"ratio","ratio":"7:1"},"count":40}')).toEqual({ ...emptyDraft, count: 4 })
+    expect(readDraft('{"steps":"x","seed":-4,"size":{"kind":"ratio","ratio":"7:1"},"count":400}')).toEqual({ ...emptyDraft, count: 100 })
   })
 })

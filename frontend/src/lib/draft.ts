@@ -2,9 +2,20 @@
 // model's recommendation, so changing the model changes what was never touched.
 
 import { type Ratio, ratios, type Size, sizeFor, snapSide } from './aspect'
-import type { Limits, ModelCard, Settings } from './types'
+import { parsePartialSettings } from './parse'
+import { withStyles } from './prompt'
+import type { Limits, ModelCard, Settings, Style } from './types'
 
 export type SizeChoice = { kind: 'ratio'; ratio: Ratio } | { kind: 'custom'; width: number; height: number }
+
+const extraNames = ['scheduler', 'clip_skip', 'noise', 'eta', 'variation', 'hires', 'refiner', 'controls', 'upscale'] as const
+
+/** What most pictures do without; absent means the server's own way. */
+export type Extra = Pick<Settings, (typeof extraNames)[number]>
+
+function extraOf(settings: Partial<Settings> | null): Extra {
+  return Object.fromEntries(extraNames.filter((name) => settings?.[name] !== undefined).map((name) => [name, settings?.[name]])) as Extra
+}
 
 export interface Draft {
   model: string | null
@@ -17,11 +28,14 @@ export interface Draft {
   seedMode: 'random' | 'fixed'
   seed: number
   count: number
+  /** Names of the styles put around the prompt. */
+  styles: string[]
+  extra: Extra
 }
 
 /** Seeds stay exact in JSON up to here. */
 export const maxSeed = Number.MAX_SAFE_INTEGER
-export const maxCount = 4
+export const maxCount = 100
 export const maxCfgScale = 30
 
 export const emptyDraft: Draft = {
@@ -35,6 +49,8 @@ export const emptyDraft: Draft = {
   seedMode: 'random',
   seed: 0,
   count: 1,
+  styles: [],
+  extra: {},
 }
 
 /** What will be asked of the server once the model's recommendations fill the gaps. */
@@ -64,12 +80,13 @@ export function effective(draft: Draft, model: ModelCard, limits: Limits): Effec
 }
 
 /** The body of POST /api/v1/generate. */
-export function requestBody(draft: Draft, model: ModelCard, limits: Limits): Record<string, unknown> {
+export function requestBody(draft: Draft, model: ModelCard, limits: Limits, styles: readonly Style[] = []): Record<string, unknown> {
   const it = effective(draft, model, limits)
+  const words = withStyles(draft.prompt.trim(), draft.negativePrompt.trim(), draft.styles, styles)
   const body: Record<string, unknown> = {
     model: it.model,
-    prompt: draft.prompt.trim(),
-    negative_prompt: draft.negativePrompt.trim(),
+    prompt: words.prompt,
+    negative_prompt: words.negative,
     width: it.width,
     height: it.height,
     steps: it.steps,
@@ -78,7 +95,18 @@ export function requestBody(draft: Draft, model: ModelCard, limits: Limits): Rec
     count: clamp(Math.round(draft.count), 1, maxCount),
   }
   if (it.sampler !== '') body.sampler = it.sampler
+  if (model.scheduler !== null && draft.sampler === null) body.scheduler = model.scheduler
+  Object.assign(body, extraOf(draft.extra))
   return body
+}
+
+export const presets = ['fast', 'balanced', 'best'] as const
+export type Preset = (typeof presets)[number]
+
+/** Steps of a preset: half, as recommended, and half as many again more. */
+export function presetSteps(preset: Preset, model: ModelCard, limits: Limits): number {
+  const factor = { fast: 0.5, balanced: 1, best: 1.6 }[preset]
+  return clamp(Math.ceil(model.steps * factor), 1, limits.max_steps)
 }
 
 /** Shape button that a size belongs to, if any. */
@@ -106,6 +134,8 @@ export function withAllSettings(draft: Draft, settings: Partial<Settings>, model
     cfgScale: settings.cfg_scale ?? null,
     sampler: settings.sampler || null,
     count: 1,
+    styles: [],
+    extra: extraOf(settings),
   }
   return withSeed(next, settings)
 }
@@ -140,6 +170,8 @@ export function readDraft(stored: string | null): Draft {
     seedMode: it.seedMode === 'fixed' ? 'fixed' : 'random',
     seed: cleanSeed(numberOr(it.seed, 0)),
     count: clamp(Math.round(numberOr(it.count, 1)), 1, maxCount),
+    styles: Array.isArray(it.styles) ? it.styles.filter((name): name is string => typeof name === 'string') : [],
+    extra: extraOf(parsePartialSettings(it.extra)),
   }
 }
 

@@ -207,6 +207,7 @@ export function parseJob(value: unknown): Job | null {
     steps: number(it.steps, settings.steps),
     picture: textOrNull(it.picture),
     error: parseProblem(it.error),
+    remarks: list(it.remarks, textOrNull),
     position: number(it.position),
     created: text(it.created),
     finished: textOrNull(it.finished),

@@ -198,6 +198,8 @@ export interface Job {
   /** Id of the finished picture. */
   picture: string | null
   error: Problem | null
+  /** What was done otherwise than asked, one sentence each. */
+  remarks: string[]
   /** 1 for the next to run; 0 when it no longer waits. */
   position: number
   /** RFC 3339, UTC. */

@@ -6,11 +6,14 @@ import { chosenModel, type Draft, effective, readDraft, requestBody, withAllSett
 import { listen, type ServerEvent } from '../lib/events'
 import { mergePictures, neighbour } from '../lib/history'
 import { recall, remember } from '../lib/storage'
-import type { Job, Line, Picture, Problem, Progress, Settings, Status } from '../lib/types'
+import type { Job, Line, Picture, Problem, Progress, Settings, Shelf, Status } from '../lib/types'
 import { t } from '../text'
 
 const pageSize = 60
 const undoTime = 12_000
+/** How far a variation turns from its picture. */
+const varyStrength = 0.25
+const varyCount = 4
 
 export interface Removed {
   picture: Picture
@@ -35,6 +38,8 @@ class Studio {
   status = $state.raw<Status | null>(null)
   connection = $state<'connecting' | 'open' | 'lost'>('connecting')
 
+  shelf = $state.raw<Shelf>({ models: [], assets: [], styles: [] })
+
   running = $state.raw<Job | null>(null)
   waiting = $state.raw<Job[]>([])
   paused = $state(false)
@@ -51,6 +56,10 @@ class Studio {
   selected = $state<string | null>(null)
   /** The stage shows the work in progress rather than the selected picture. */
   following = $state(true)
+
+  /** The jobs ordered together last, shown as a grid when there are several. */
+  batch = $state.raw<Job[]>([])
+  gridOpen = $state(false)
 
   draft = $state<Draft>(readDraft(recall('draft')))
   problem = $state.raw<Problem | null>(null)
@@ -70,6 +79,9 @@ class Studio {
   effective = $derived(this.status && this.model ? effective(this.draft, this.model, this.status.limits) : null)
   /** The picture that the stage shows when it does not follow work in progress. */
   shown = $derived(this.pictures.find((picture) => picture.id === this.selected) ?? (this.selected === null ? this.pictures[0] : undefined) ?? null)
+  grid = $derived(this.gridOpen && this.batch.length > 1)
+  /** What was done otherwise than asked, for the shown picture. */
+  remarks = $derived(this.batch.find((job) => job.picture !== null && job.picture === this.shown?.id)?.remarks ?? [])
   live = $derived(this.following && this.running !== null)
 
   start(): () => void {
@@ -91,6 +103,7 @@ class Studio {
       this.pictures = mergePictures(older, newest.pictures)
       if (older.length === 0) this.more = newest.more
       this.historyLoaded = true
+      this.shelf = await api.shelf().catch(() => this.shelf)
     } catch (error) {
       if (!(error instanceof Unreachable)) this.problem = problemOf(error)
     }
@@ -132,6 +145,7 @@ class Studio {
   }
 
   private takeJob(job: Job): void {
+    if (this.batch.some((one) => one.id === job.id)) this.batch = this.batch.map((one) => (one.id === job.id ? job : one))
     this.waiting = this.waiting.filter((other) => other.id !== job.id)
     if (job.state === 'waiting') {
       this.waiting = [...this.waiting, job].sort((left, right) => left.position - right.position)
@@ -192,8 +206,8 @@ class Studio {
     this.pictures = this.pictures.filter((picture) => picture.id !== id)
   }
 
+  /** Orders what the draft says. */
   async generate(): Promise<void> {
-    if (this.sending) return
     if (this.status === null || this.model === null) {
       const missing = this.status !== null
       this.problem = missing
@@ -201,24 +215,63 @@ class Studio {
         : { code: 'unreachable', message: t.problem.unreachable, hint: t.problem.unreachableHint }
       return
     }
+    await this.order(requestBody(this.draft, this.model, this.status.limits, this.shelf.styles))
+  }
+
+  /** Orders pictures and follows them on the stage. */
+  async order(body: unknown): Promise<boolean> {
+    if (this.sending) return false
     this.sending = true
     this.problem = null
     try {
-      const jobs = await api.generate(requestBody(this.draft, this.model, this.status.limits))
+      const jobs = await api.generate(body)
       this.following = true
+      this.gridOpen = jobs.length > 1
+      this.batch = jobs
       for (const job of jobs) {
         // Events may have overtaken this answer; then they know better.
-        const known = this.running?.id === job.id || this.waiting.some((other) => other.id === job.id)
-        if (!known && job.state === 'waiting' && this.pictures.every((picture) => picture.id !== job.picture)) {
-          const now = await api.job(job.id)
-          if (now !== null && (now.state === 'waiting' || now.state === 'running')) this.takeJob(now)
-        }
+        const known = this.running?.id === job.id ? this.running : this.waiting.find((other) => other.id === job.id)
+        const now = known ?? (await api.job(job.id))
+        if (now === null) continue
+        if (known === undefined && (now.state === 'waiting' || now.state === 'running')) this.takeJob(now)
+        this.batch = this.batch.map((one) => (one.id === now.id && (one.state === 'waiting' || one.state === 'running') ? now : one))
       }
       if (this.waiting.length > 0) this.announcement = t.announce.waiting(this.waiting.length)
+      return true
     } catch (error) {
       this.problem = problemOf(error)
+      return false
     } finally {
       this.sending = false
+    }
+  }
+
+  /** Four pictures near this one. */
+  async vary(settings: Settings): Promise<void> {
+    const orders = Array.from({ length: varyCount }, () => ({
+      ...settings,
+      variation: { seed: Math.floor(Math.random() * 2 ** 32), strength: varyStrength },
+    }))
+    await this.order({ orders })
+  }
+
+  /** Enlarges a picture as it is; nothing is drawn. */
+  async enlarge(picture: Picture, upscaler = this.upscalers[0]?.name): Promise<void> {
+    if (upscaler === undefined) return
+    const { prompt = '', negative_prompt = '' } = picture.settings ?? {}
+    await this.order({ prompt, negative_prompt, enlarge: `output:${picture.id}`, upscale: upscaler })
+  }
+
+  upscalers = $derived(this.shelf.assets.filter((asset) => asset.kind === 'upscaler'))
+
+  /** Stops a job and all that were ordered with it. */
+  async stopBatch(job: Job): Promise<void> {
+    const alone = !this.waiting.some((other) => other.batch === job.batch)
+    if (alone) return this.cancel(job)
+    try {
+      await api.cancelBatch(job.batch)
+    } catch (error) {
+      if (!(error instanceof Refused && (error.status === 404 || error.status === 409))) this.problem = problemOf(error)
     }
   }
 
@@ -251,6 +304,7 @@ class Studio {
   show(picture: Picture): void {
     this.selected = picture.id
     this.following = false
+    this.gridOpen = false
   }
 
   /** Moves the stage by `by` pictures; positive is older. */

@@ -1,8 +1,10 @@
 // Deutsch: dieselbe Form wie en.ts; der Typ prüft, dass nichts fehlt.
 
 import type { Text } from './en'
+import { makeDe } from './make'
 
 export const de: Text = {
+  make: makeDe,
   name: 'Fieldforge',
   skipToPrompt: 'Zum Prompt springen',
   skipToContent: 'Zum Inhalt springen',

@@ -1,6 +1,9 @@
 // Every text that a person sees, in one place. A translation is another file of this shape.
 
+import { makeEn } from './make'
+
 export const en = {
+  make: makeEn,
   name: 'Fieldforge',
   skipToPrompt: 'Skip to the prompt',
   skipToContent: 'Skip to the content',
