@@ -261,3 +261,13 @@ fn impossible_settings() {
     }
     assert!(!place.path("picture.png").exists());
 }
+
+#[test]
+fn settings_of_other_clients_that_cannot_be_read_are_named() {
+    let place = Place::new();
+    place.write(".npmrc/file", "");
+    let ran = place.run(["plan", "--print-urls"]).expect_success();
+    let npmrc = place.path(".npmrc").display().to_string();
+    let said = format!("`{npmrc}`: Is a directory (os error 21): what it says about servers and accounts is not used");
+    assert!(ran.stderr.contains("warning: ") && ran.stderr.contains(&said), "{}", ran.stderr);
+}

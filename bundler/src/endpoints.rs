@@ -6,6 +6,7 @@ use crate::{Credential, registries};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use url::Url;
 
@@ -27,6 +28,8 @@ pub struct Endpoints {
     pub github: String,
     /// Secrets that the clients' settings hold (`_authToken`, user and password).
     pub credentials: Vec<Credential>,
+    /// Files with clients' settings that are there and cannot be read, each with the reason in a sentence.
+    pub unread: Vec<String>,
 }
 
 /// The public addresses, without any secret.
@@ -40,6 +43,7 @@ impl Default for Endpoints {
             civitai: registries::CIVITAI.to_owned(),
             github: registries::GITHUB.to_owned(),
             credentials: Vec::new(),
+            unread: Vec::new(),
         }
     }
 }
@@ -47,7 +51,7 @@ impl Default for Endpoints {
 impl Endpoints {
     /// Reads `NPM_CONFIG_REGISTRY`, `.npmrc` (of `request_folder`, the user, the machine), `PIP_INDEX_URL`, `pip.conf`
     /// and `HF_ENDPOINT`, in the order in which npm, pip and `huggingface_hub` read them. A file that cannot be read
-    /// is passed over, as the clients do.
+    /// is passed over, as the clients do, and named in [`Endpoints::unread`].
     #[must_use]
     pub fn from_environment(request_folder: &Path) -> Self {
         Self::from_variables(request_folder, &|name| std::env::var(name).ok())
@@ -66,9 +70,9 @@ impl Endpoints {
 
     fn read_npm(&mut self, request_folder: &Path, variable: &dyn Fn(&str) -> Option<String>) {
         let files = npm_files(request_folder, variable);
-        let texts = files.iter().filter_map(|file| fs_err::read_to_string(file).ok());
+        let texts: Vec<String> = files.iter().filter_map(|file| self.text(file)).collect();
         // Best first.
-        let settings: Vec<Npmrc> = texts.map(|text| Npmrc::parse(&text, variable)).collect();
+        let settings: Vec<Npmrc> = texts.iter().map(|text| Npmrc::parse(text, variable)).collect();
         let from_variable = ["npm_config_registry", "NPM_CONFIG_REGISTRY"].iter().find_map(|name| variable(name));
         let from_file = || settings.iter().find_map(|npmrc| npmrc.get("registry")).map(str::to_owned);
         if let Some(registry) = from_variable.filter(|registry| !registry.is_empty()).or_else(from_file) {
@@ -85,9 +89,9 @@ impl Endpoints {
     }
 
     fn read_pip(&mut self, variable: &dyn Fn(&str) -> Option<String>) {
-        let texts = pip_files(variable).into_iter().filter_map(|file| fs_err::read_to_string(file).ok());
+        let texts: Vec<String> = pip_files(variable).iter().filter_map(|file| self.text(file)).collect();
         // Best first.
-        let settings: Vec<PipConf> = texts.map(|text| PipConf::parse(&text)).collect();
+        let settings: Vec<PipConf> = texts.iter().map(|text| PipConf::parse(text)).collect();
         let setting = |name: &str| settings.iter().find_map(|conf| conf.get(name)).map(str::to_owned);
         let filled = |text: &String| !text.trim().is_empty();
         if let Some(index) = variable("PIP_INDEX_URL").filter(filled).or_else(|| setting("index-url")) {
@@ -106,6 +110,18 @@ impl Endpoints {
                 let server = url.join("/").unwrap_or_else(|_| url.clone());
                 self.credentials.extend(Credential::basic("pip's index-url", &server, &encoded));
                 *index = url.to_string();
+            }
+        }
+    }
+
+    /// The text of a file with settings, if there is one; what cannot be read is noted.
+    fn text(&mut self, file: &Path) -> Option<String> {
+        match fs_err::read_to_string(file) {
+            Ok(text) => Some(text),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => None,
+            Err(error) => {
+                self.unread.push(format!("{error}: what it says about servers and accounts is not used"));
+                None
             }
         }
     }
@@ -245,6 +261,24 @@ mod tests {
             read(folder, &[("NPM_CONFIG_REGISTRY", "https://variable.example/")]).npm,
             "https://variable.example/"
         );
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert_eq!(read(folder, &[]).unread, [] as [&str; 0]);
+        // A folder and Latin-1 text are no settings, whoever reads them.
+        write(folder, "home/.npmrc/file", "");
+        let conf = folder.join("home/.config/pip/pip.conf");
+        fs_err::create_dir_all(conf.parent().unwrap()).unwrap();
+        fs_err::write(&conf, b"[global]\nindex-url = https://m\xfcnchen.example\n").unwrap();
+        write(folder, "project/.npmrc", "registry=https://project.example/\n");
+        let endpoints = read(folder, &[]);
+        assert_eq!(endpoints.npm, "https://project.example/");
+        assert_eq!(endpoints.unread.len(), 2);
+        assert!(endpoints.unread[0].contains("home/.npmrc`: Is a directory"), "{:?}", endpoints.unread);
+        assert!(endpoints.unread[1].contains(&format!("`{}`: ", conf.display())), "{:?}", endpoints.unread);
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub const PROBE: &str = "fieldforge-probe.part";
 /// The end of the name of a file that is still being written.
 pub const PARTIAL_SUFFIX: &str = ".part";
 
+/// The end of the name of a volume that recovery volumes could compute only in part; zeros stand for the rest.
+pub const INCOMPLETE_SUFFIX: &str = ".partial";
+
 /// The request.
 pub const REQUEST: &str = "forge.toml";
 /// The lock beside it.
@@ -172,6 +175,18 @@ pub const fn models_folder(kind: ComponentKind) -> Option<&'static str> {
     })
 }
 
+/// `volume` with [`INCOMPLETE_SUFFIX`] behind its name.
+#[must_use]
+pub fn incomplete_name(volume: &str) -> String {
+    format!("{volume}{INCOMPLETE_SUFFIX}")
+}
+
+/// Reads the name of a volume, be it whole or incomplete, as [`parse_volume_name`] does.
+#[must_use]
+pub fn parse_any_volume_name(file: &str) -> Option<(&str, Option<u32>)> {
+    parse_volume_name(file.strip_suffix(INCOMPLETE_SUFFIX).unwrap_or(file))
+}
+
 /// The folder that files of a component get, inside a bundle and below a generation.
 ///
 /// # Errors
@@ -248,6 +263,12 @@ mod tests {
         assert_eq!(parse_volume_name(&archive_name("kit")), Some(("kit", None)));
         assert_eq!(parse_volume_name(&volume_name("kit", 2)), Some(("kit", Some(2))));
         assert_eq!(parse_volume_name(&volume_name("kit", 1234)), Some(("kit", Some(1234))));
+        let incomplete = incomplete_name(&volume_name("kit", 2));
+        assert_eq!(
+            (parse_volume_name(&incomplete), parse_any_volume_name(&incomplete)),
+            (None, Some(("kit", Some(2))))
+        );
+        assert_eq!(parse_any_volume_name(&archive_name("kit")), Some(("kit", None)));
         for name in ["kit.tar", ".tar.zst", "kit.tar.zst.0x1", "kit.tar.zst.000", "kit.tar.zst.1", "SHA256SUMS"] {
             assert_eq!(parse_volume_name(name), None, "{name}");
         }

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &BundleArgs, output: &Output) -> Outcome {
     let wish = Wish::read(&args.request)?;
-    let fetching = fetch_options(&args.fetch, &wish.folder)?;
+    let fetching = fetch_options(&args.fetch, &wish.folder, output)?;
     let packing = PackOptions {
         out: home::absolute(&args.out)?,
         next: args.next.iter().map(|folder| home::absolute(folder)).collect::<Outcome<_>>()?,

@@ -14,7 +14,7 @@ pub(crate) fn run(args: &PlanArgs, output: &Output) -> Outcome {
     let wish = Wish::read(&args.request)?;
     let plan = wish.plan(args.request.trust_on_first_use)?;
     if args.print_urls {
-        let urls = bundler::urls(&plan, &fetch_options(&args.fetch, &wish.folder)?)?;
+        let urls = bundler::urls(&plan, &fetch_options(&args.fetch, &wish.folder, output)?)?;
         output.result(&urls, urls.trim_end());
     } else {
         output.result(&plan, plan.to_string().trim_end());
@@ -120,8 +120,9 @@ fn token_file() -> Option<PathBuf> {
 }
 
 /// How files are fetched, from the options and the settings of the standard clients.
-pub(crate) fn fetch_options(args: &FetchArgs, request_folder: &Path) -> Outcome<FetchOptions> {
+pub(crate) fn fetch_options(args: &FetchArgs, request_folder: &Path, output: &Output) -> Outcome<FetchOptions> {
     let endpoints = Endpoints::from_environment(request_folder);
+    endpoints.unread.iter().for_each(|text| output.warn(text));
     let cache = match (&args.cache, home::user_home()) {
         (Some(cache), _) => home::absolute(cache)?,
         (None, Some(home)) => match std::env::var_os("XDG_CACHE_HOME").filter(|cache| !cache.is_empty()) {

@@ -151,7 +151,7 @@ fn is_ours(name: &str) -> bool {
     let program = name == "fieldforge" || name.starts_with("fieldforge-") || name == "fieldforge.exe";
     [layout::START_HERE, layout::SBOM, layout::SHA256SUMS, layout::PACKING, layout::FROZEN_INVENTORY].contains(&name)
         || program
-        || layout::parse_volume_name(name).is_some()
+        || layout::parse_any_volume_name(name).is_some()
         || layout::parse_recovery_name(name).is_some()
 }
 

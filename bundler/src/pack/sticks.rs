@@ -341,7 +341,7 @@ impl<'a> Sticks<'a> {
                 let same = found.stick == self.journal.stick;
                 if same && at_start {
                     self.journal = found;
-                    return if unfinished { self.enter(folder) } else { self.next_stick() };
+                    return if unfinished || self.is_complete() { self.enter(folder) } else { self.next_stick() };
                 }
                 if !unfinished {
                     return Err(PackError::SameStick { folder: folder.to_path_buf(), stick: found.stick });

@@ -113,8 +113,7 @@ pub fn import(
     report.seconds = start.elapsed().as_secs_f64();
     if let Some(staged) = staged {
         let receipt = receipt(plan, &staged, current.as_ref(), &report);
-        commit(plan, &staged, &receipt, options.program.as_deref())?;
-        report.generation = Some(staged.number);
+        report.generation = Some(commit(plan, &staged, &receipt, options.program.as_deref())?);
     }
     Ok(report)
 }
@@ -178,9 +177,17 @@ fn stage(
     Ok(Staged { number, folder, manifest })
 }
 
-/// The generation gets its papers, everything becomes durable, then it is taken in use.
-fn commit(plan: &ImportPlan, staged: &Staged, receipt: &Receipt, program: Option<&Path>) -> Result<(), ImportError> {
+/// The generation gets its papers, everything becomes durable, then it is taken in use. Answers its number: an import that
+/// was interrupted just before the end has left the same one, complete, which is taken instead.
+fn commit(plan: &ImportPlan, staged: &Staged, receipt: &Receipt, program: Option<&Path>) -> Result<u32, ImportError> {
     let Staged { number, folder, manifest } = staged;
+    let newest = generation::load(&plan.home, number.saturating_sub(1)).ok();
+    let same = |other: &Generation| other.manifest.id() == manifest.id() && Some(other.number) != plan.previous;
+    if let Some(left) = newest.filter(same) {
+        fs_err::remove_dir_all(folder).map_err(InstallError::writing)?;
+        generation::make_current(&plan.home, left.number)?;
+        return Ok(left.number);
+    }
     write_durably(&folder.join(layout::MANIFEST), &manifest.to_json())?;
     let text = serde_json::to_vec_pretty(receipt).map_err(|error| InstallError::Io(error.into()))?;
     write_durably(&folder.join(layout::RECEIPT), &text)?;
@@ -194,7 +201,7 @@ fn commit(plan: &ImportPlan, staged: &Staged, receipt: &Receipt, program: Option
     fs_err::rename(folder, generation::folder(&plan.home, *number)).map_err(InstallError::writing)?;
     disk::sync_folder(&plan.home.join(layout::GENERATIONS)).map_err(InstallError::Io)?;
     generation::make_current(&plan.home, *number)?;
-    Ok(())
+    Ok(*number)
 }
 
 fn receipt(plan: &ImportPlan, staged: &Staged, current: Option<&Generation>, report: &ImportReport) -> Receipt {

@@ -105,25 +105,27 @@ impl RecoveryFiles {
         let mut files = Vec::new();
         for folder in &self.folders {
             let names = names(folder).unwrap_or_default();
-            let ours = |file: &&String| layout::parse_volume_name(file).is_some_and(|(name, _)| name == self.name);
+            let ours = |file: &&String| layout::parse_any_volume_name(file).is_some_and(|(name, _)| name == self.name);
             files.extend(names.iter().filter(ours).map(|file| folder.join(file)));
         }
         files
     }
 
-    /// Where the volumes are: those whose beginning tells their number, then those that are only named so.
+    /// Where the volumes are: those whose beginning tells their number, then those that are only named so, then those of
+    /// which only a part could be computed.
     fn places(&self) -> BTreeMap<u32, PathBuf> {
         let mut places: BTreeMap<u32, (u8, PathBuf)> = BTreeMap::new();
         for path in self.files() {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let named = layout::parse_volume_name(name).and_then(|(_, number)| number).unwrap_or(1);
+            let named = layout::parse_any_volume_name(name).and_then(|(_, number)| number).unwrap_or(1);
+            let last = if name.ends_with(layout::INCOMPLETE_SUFFIX) { 3 } else { 0 };
             let (rank, number) = match header(&path) {
                 Some(header) if header.bundle != self.set.bundle => continue,
                 Some(header) => (u8::from(header.number != named), header.number),
                 None => (2, named),
             };
-            if places.get(&number).is_none_or(|(known, _)| rank < *known) {
-                places.insert(number, (rank, path));
+            if places.get(&number).is_none_or(|(known, _)| last + rank < *known) {
+                places.insert(number, (last + rank, path));
             }
         }
         places.into_iter().map(|(number, (_, path))| (number, path)).collect()
@@ -187,8 +189,9 @@ impl RecoveryFiles {
                 written += target.finish()?;
                 if recreated {
                     let place = self.missing_place(number);
-                    fs_err::rename(layout::partial(&place), &place)?;
-                    disk::sync_folder(place.parent().unwrap_or(Path::new(".")))?;
+                    let name = if *beyond == 0 { place.clone() } else { self.incomplete_place(number) };
+                    fs_err::rename(layout::partial(&place), name)?;
+                    disk::sync_folder(self.folder())?;
                 }
             }
             let name = match places.get(&number).and_then(|path| path.file_name()) {
@@ -208,11 +211,44 @@ impl RecoveryFiles {
                 told.beyond_help = match *beyond {
                     0 if occupied => Some("a file of another bundle has its name: move that away".to_owned()),
                     0 => None,
+                    bytes if recreated && written > 0 => {
+                        let incomplete = layout::incomplete_name(&self.volume_name(number));
+                        Some(format!("{}; what could be computed is in `{incomplete}`", beyond_help(bytes, &outcome)))
+                    }
                     bytes => Some(beyond_help(bytes, &outcome)),
                 };
             }
         }
         Ok(outcome)
+    }
+
+    /// Gives a volume that was incomplete its name, now that it is whole; takes it away where the whole one is there.
+    pub(crate) fn name_completed(&self, volumes: &mut [RepairedVolume]) -> Result<(), RepairError> {
+        for (number, volume) in (1..).zip(&self.set.volumes) {
+            let (incomplete, place) = (self.incomplete_place(number), self.missing_place(number));
+            let whole = |path: &Path| -> Result<bool, RepairError> {
+                let right = fs_err::metadata(path).is_ok_and(|data| data.is_file() && data.len() == volume.size);
+                Ok(right && digest(&mut fs_err::File::open(path)?, u64::MAX)? == volume.sha256)
+            };
+            if !incomplete.exists() {
+                continue;
+            }
+            if place.exists() {
+                if whole(&place)? {
+                    fs_err::remove_file(&incomplete)?;
+                    disk::sync_folder(self.folder())?;
+                }
+            } else if whole(&incomplete)? {
+                fs_err::rename(&incomplete, &place)?;
+                disk::sync_folder(self.folder())?;
+                let name = layout::incomplete_name(&self.volume_name(number));
+                if let Some(told) = volumes.iter_mut().find(|told| told.name == name) {
+                    told.name = self.volume_name(number);
+                    told.recreated = true;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Makes recovery volumes again that are damaged or missing, when all volumes are whole.
@@ -288,6 +324,11 @@ impl RecoveryFiles {
     /// Where a volume goes that is not there.
     fn missing_place(&self, number: u32) -> PathBuf {
         self.folder().join(self.volume_name(number))
+    }
+
+    /// Where it goes if only a part of it can be computed.
+    fn incomplete_place(&self, number: u32) -> PathBuf {
+        self.folder().join(layout::incomplete_name(&self.volume_name(number)))
     }
 
     fn folder(&self) -> &Path {

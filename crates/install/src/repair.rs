@@ -89,8 +89,9 @@ pub fn repair(path: &Path, threads: usize, reporter: &dyn Reporter) -> Result<Re
 
 /// Does what [`repair`] does, with volumes and recovery volumes that lie in `further` folders, too.
 ///
-/// A volume that is missing comes into the bundle's folder. If not all of it can be computed, what can be is there in its
-/// place: it is then a damaged volume like others, and another recovery volume or its original can complete it.
+/// A volume that is missing comes into the bundle's folder. If not all of it can be computed, what can be lies there under
+/// the volume's name with `.partial` behind it, with zeros for the rest: readers take it for a damaged volume where there is
+/// no other, and another recovery volume can complete it.
 ///
 /// # Errors
 /// As [`repair`].
@@ -112,7 +113,7 @@ pub fn repair_with(
     loop {
         for folder in &folders {
             for file in names(folder)? {
-                if layout::parse_volume_name(&file).is_some_and(|(bundle, _)| bundle == name) {
+                if layout::parse_any_volume_name(&file).is_some_and(|(bundle, _)| bundle == name) {
                     let path = folder.join(&file);
                     let end = rebuild_sections(&path, file, &mut volumes, reporter)?;
                     ends.extend(end.map(|end| (path, end)));
@@ -142,6 +143,9 @@ pub fn repair_with(
             return Ok(RepairReport { volumes, unused, beyond_help: Vec::new(), now });
         }
         bundle => rebuild_ends(&bundle?, &ends, &mut volumes)?,
+    }
+    if let Some(recovery) = &recovery {
+        recovery.name_completed(&mut volumes)?;
     }
     let bundle = Bundle::open(path)?;
     let now = match bundle.clone().verify(threads, reporter) {

@@ -154,7 +154,10 @@ impl VolumeSet {
         let (right, wrong): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|candidate| {
             candidate.header.is_some_and(|header| header.number == candidate.named.unwrap_or(1))
         });
-        for candidate in right.into_iter().chain(wrong) {
+        // What was computed only in part counts where there is nothing else.
+        let (incomplete, others): (Vec<_>, Vec<_>) =
+            right.into_iter().chain(wrong).partition(|candidate| candidate.name.ends_with(layout::INCOMPLETE_SUFFIX));
+        for candidate in others.into_iter().chain(incomplete) {
             let stated = candidate.header.map(|header| (header.bundle, header.number));
             let stated = stated.or_else(|| candidate.end.map(|end| (end.bundle, end.number)));
             let Some((bundle, number)) =
@@ -178,7 +181,8 @@ impl VolumeSet {
                 continue;
             }
             // The same volume on two sticks: one of them is enough.
-            if slots.get(&number).is_some_and(|(_, folder)| *folder != candidate.folder) {
+            let incomplete = candidate.name.ends_with(layout::INCOMPLETE_SUFFIX);
+            if slots.get(&number).is_some_and(|(_, folder)| incomplete || *folder != candidate.folder) {
                 continue;
             }
             if let Some((taken, ..)) = slots.get(&number) {
@@ -262,7 +266,8 @@ fn look(
     findings: &mut Vec<Finding>,
 ) -> Result<(), OpenError> {
     for file in names(folder)? {
-        let Some((_, named)) = layout::parse_volume_name(&file).filter(|(bundle, _)| *bundle == name) else { continue };
+        let parsed = layout::parse_any_volume_name(&file);
+        let Some((_, named)) = parsed.filter(|(bundle, _)| *bundle == name) else { continue };
         match Candidate::read(at, folder, &file, named) {
             Ok(candidate) => candidates.push(candidate),
             Err(error) => {
@@ -304,7 +309,7 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, String), OpenError> {
     })?;
     if metadata.is_file() {
         let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let Some((name, _)) = layout::parse_volume_name(file) else {
+        let Some((name, _)) = layout::parse_any_volume_name(file) else {
             return Err(OpenError::NotOurs { path: path.to_path_buf() });
         };
         let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
@@ -312,7 +317,7 @@ pub(crate) fn locate(path: &Path) -> Result<(PathBuf, String), OpenError> {
     }
     let mut found: Vec<String> = Vec::new();
     for file in names(path)? {
-        if let Some((name, _)) = layout::parse_volume_name(&file)
+        if let Some((name, _)) = layout::parse_any_volume_name(&file)
             && !found.iter().any(|known| known == name)
         {
             found.push(name.to_owned());

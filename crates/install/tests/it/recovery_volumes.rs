@@ -1,8 +1,8 @@
 //! Recovery volumes: what replaces whole volumes, and what is said when there are too few.
 
-use crate::kit::{bundle_with, contents, input, tree};
+use crate::kit::{bundle_with, contents, home, input, tree, unsigned};
 use bundler::{PackError, PackOptions, PackReport, pack};
-use install::{Bundle, RepairReport, repair, repair_with};
+use install::{Bundle, InstallOptions, RepairReport, install, repair, repair_with};
 use manifest::{ByteSize, Problem, Silent, layout};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -151,6 +151,7 @@ fn one_volume_too_many_is_said_and_the_rest_repaired() {
     assert!(report.volumes.len() >= 3, "{:?}", report.volumes);
     let (lost, hurt) = (&report.volumes[1].0, &report.volumes[2].0);
     let whole = fs_err::read(report.folder.join(lost)).unwrap();
+    let before = fs_err::read(report.folder.join(hurt)).unwrap();
     damage(&only(&report.folder, lost), Damage::Removed);
     damage(&only(&report.folder, hurt), Damage::Zeroed { offset: 2_000_000, length: 10_000 });
     let repaired = repair(&report.folder, 0, &Silent).unwrap();
@@ -158,16 +159,37 @@ fn one_volume_too_many_is_said_and_the_rest_repaired() {
     let told = repaired.volumes.iter().find(|volume| volume.name == *lost).unwrap();
     let reason = told.beyond_help.clone().unwrap();
     assert!(reason.contains("2 volume(s) are damaged or missing, and 1 recovery volume(s) are whole"), "{reason}");
-    // What could be computed is there, so that few files are lost, and these are named.
-    let found = fs_err::read(report.folder.join(lost)).unwrap();
+    // What could be computed is there, but not under the volume's name, so that few files are lost, and these are named.
+    let partial = only(&report.folder, &layout::incomplete_name(lost));
+    assert!(!only(&report.folder, lost).exists() && reason.contains(&layout::incomplete_name(lost)), "{reason}");
+    assert!(
+        repaired.now.findings.iter().any(|finding| finding.subject == *lost && finding.problem == Problem::Missing)
+    );
+    let found = fs_err::read(&partial).unwrap();
     assert!(found.len() == whole.len() && found[..1_900_000] == whole[..1_900_000]);
     assert!(found[2_100_000..] == whole[2_100_000..]);
     assert!(!repaired.beyond_help.is_empty() && repaired.beyond_help.len() <= 2, "{:?}", repaired.beyond_help);
     let files: Vec<String> = contents().into_iter().map(|(path, _)| path).collect();
     assert!(repaired.beyond_help.iter().all(|path| files.contains(path)));
-    // With its original, the other one can be helped.
-    fs_err::write(only(&report.folder, lost), whole).unwrap();
+    // A second try changes nothing; what is whole can be installed.
+    assert_eq!(repair(&report.folder, 0, &Silent).unwrap().beyond_help, repaired.beyond_help);
+    assert!(fs_err::read(&partial).unwrap() == found);
+    let options =
+        InstallOptions { salvage: true, home: home(&sandbox), trust: unsigned(), ..InstallOptions::default() };
+    let receipt = install(&Bundle::open(&report.folder).unwrap(), &options, &Silent).unwrap();
+    let mut missing: Vec<_> = receipt.missing.iter().map(ToString::to_string).collect();
+    missing.sort();
+    assert_eq!(missing, repaired.beyond_help);
+    // When the other volume is whole again, this one is computed as a whole and gets its name.
+    let damaged = fs_err::read(only(&report.folder, hurt)).unwrap();
+    fs_err::write(only(&report.folder, hurt), &before).unwrap();
     assert!(repair(&report.folder, 0, &Silent).unwrap().now.is_good());
+    assert!(fs_err::read(only(&report.folder, lost)).unwrap() == whole && !partial.exists());
+    // With its original, the other one can be helped, and what was computed before is not needed any more.
+    fs_err::write(only(&report.folder, hurt), damaged).unwrap();
+    fs_err::write(&partial, found).unwrap();
+    assert!(repair(&report.folder, 0, &Silent).unwrap().now.is_good());
+    assert!(fs_err::read(only(&report.folder, hurt)).unwrap() == before && !partial.exists());
 }
 
 #[test]
