@@ -32,7 +32,7 @@ pub(crate) struct FileFacts {
 pub(crate) struct FactsBook(Mutex<HashMap<(PathBuf, u64), FileFacts>>);
 
 impl FactsBook {
-    /// What is known of a file. Small files of few are opened for it; what takes longer waits for [`FactsBook::read`].
+    /// What is known of a file: nothing before [`FactsBook::read`].
     pub(crate) fn of(&self, file: &InstalledFile) -> FileFacts {
         self.book().get(&key(file)).cloned().unwrap_or_default()
     }
@@ -40,7 +40,9 @@ impl FactsBook {
     /// Opens the files that nobody has opened yet.
     pub(crate) fn read(&self, files: &[InstalledFile]) {
         for file in files {
-            if !self.book().contains_key(&key(file)) {
+            let known = self.book().contains_key(&key(file));
+            if !known {
+                // Others may look things up meanwhile.
                 let facts = FileFacts::of(file);
                 self.book().insert(key(file), facts);
             }

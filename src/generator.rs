@@ -1,12 +1,20 @@
 //! The engine behind the server: `server::Generate` over `engine::Model`.
 
 use crate::drawing::{self, Drawn};
+use crate::file_facts::FileFacts;
+use crate::library::InstalledFile;
 use crate::loaded::Loaded;
-use crate::picture_facts;
+use crate::self_test::SealedTest;
 use crate::served_request::{self, failed};
-use crate::stock::Warehouse;
+use crate::stock::{Stock, Warehouse};
+use crate::{new_model, picture_facts, stock, system_report};
 use engine::{Picture, Sampler, Scheduler};
-use server::{Asset, GenerateError, GenerateRequest, Generated, ModelCard, PictureFacts, Progress, Style};
+use manifest::{ComponentKind, Sha256};
+use serde_json::Value;
+use server::{
+    AddError, AddReason, Asset, AssetKind, GenerateError, GenerateRequest, Generated, ModelCard, ModelSource, NewModel,
+    PictureFacts, Progress, Style, Verdict,
+};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -18,12 +26,13 @@ pub(crate) struct Generator {
     loaded: Mutex<Loaded>,
     /// Whether the default model is being loaded.
     warming: AtomicBool,
+    self_test: SealedTest,
 }
 
 impl Generator {
     /// Nothing is loaded yet: see [`Generator::warm_up`].
-    pub(crate) fn new(warehouse: Warehouse) -> Self {
-        Self { warehouse, loaded: Mutex::default(), warming: AtomicBool::new(true) }
+    pub(crate) fn new(warehouse: Warehouse, self_test: SealedTest) -> Self {
+        Self { warehouse, loaded: Mutex::default(), warming: AtomicBool::new(true), self_test }
     }
 
     /// Loads the default model, so that the first picture does not wait for it, and looks into the files whose cards lack
@@ -52,6 +61,92 @@ impl server::Generate for Generator {
 
     fn styles(&self) -> Vec<Style> {
         self.warehouse.styles().to_vec()
+    }
+
+    fn preview(&self, kind: AssetKind, name: &str) -> Option<Vec<u8>> {
+        /// A larger picture is no preview.
+        const LARGEST: u64 = 16 << 20;
+        let stock = self.warehouse.stock();
+        let path = &find(&stock, kind, name)?.path;
+        let beside = ["preview.png", "png", "preview.jpg", "jpg", "jpeg", "preview.jpeg", "webp", "preview.webp"];
+        let file = beside.iter().map(|ending| path.with_extension(ending)).find(|file| file.is_file())?;
+        let small = fs_err::metadata(&file).is_ok_and(|metadata| metadata.len() <= LARGEST);
+        small.then(|| fs_err::read(&file).ok()).flatten()
+    }
+
+    fn check_file(
+        &self,
+        kind: AssetKind,
+        name: &str,
+        progress: &mut dyn FnMut(u64, u64) -> ControlFlow<()>,
+    ) -> Result<Verdict, GenerateError> {
+        let stock = self.warehouse.stock();
+        let wrong = |message: String, hint: &str| GenerateError::Failed { message, hint: Some(hint.to_owned()) };
+        let Some(file) = find(&stock, kind, name) else {
+            let own = stock.choices.iter().find(|choice| kind == AssetKind::Checkpoint && choice.id == name);
+            return match own.and_then(|choice| choice.sha256) {
+                // part of this very program
+                Some(expected) => {
+                    let sha256 = Sha256::of(crate::builtin::SPARK);
+                    let matches = Some(sha256 == expected);
+                    Ok(Verdict { matches, sha256: sha256.to_string(), expected: Some(expected.to_string()) })
+                }
+                None => Err(wrong(format!("there is no {} `{name}`", kind.noun()), "choose one from the list")),
+            };
+        };
+        if file.path.is_dir() {
+            let message = format!("`{name}` is a folder of several files");
+            return Err(wrong(message, "`fieldforge verify HOME` compares each of them"));
+        }
+        let sha256 = new_model::digest_of(&file.path, &mut |done| progress(done, file.size).is_continue());
+        let sha256 = sha256.map_err(|error| match error.kind() {
+            std::io::ErrorKind::Interrupted => GenerateError::Cancelled,
+            _ => wrong(format!("the {} cannot be read: {error}", kind.noun()), "`fieldforge verify HOME` finds damage"),
+        })?;
+        Ok(Verdict {
+            matches: file.sha256.map(|expected| expected == sha256),
+            sha256: sha256.to_string(),
+            expected: file.sha256.map(|expected| expected.to_string()),
+        })
+    }
+
+    fn add_model(&self, model: NewModel<'_>) -> Result<Asset, AddError> {
+        let wanted = model.kind.and_then(component_kind);
+        let stock = self.warehouse.stock();
+        let (home, installed) = (self.warehouse.home(), stock.library().files());
+        let added = match model.from {
+            ModelSource::Sent { name, body } => new_model::add(home, installed, name, wanted, body)?,
+            ModelSource::File(path) => {
+                let mut file = fs_err::File::open(path).map_err(|error| AddError {
+                    reason: AddReason::Unreadable,
+                    message: format!("the sealed server cannot read it: {error}"),
+                    hint: "drop the file onto the page instead, or import it: fieldforge import FILE".to_owned(),
+                })?;
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                new_model::add(home, installed, &name, wanted, &mut file)?
+            }
+        };
+        let stock = self.warehouse.look();
+        let file = stock.library().files().iter().find(|file| file.path == added.path);
+        file.map(|file| stock::asset(file, &FileFacts::of(file))).ok_or_else(|| AddError {
+            reason: AddReason::NotKept,
+            message: format!("`{}` was added, but it is gone again", added.path.display()),
+            hint: "add it again".to_owned(),
+        })
+    }
+
+    fn system(&self) -> Value {
+        let stock = self.warehouse.stock();
+        let loading = self.warming.load(Ordering::Relaxed).then(|| stock.choices.first()).flatten();
+        system_report::report(self.warehouse.home(), loading.map(|choice| choice.id.as_str()))
+    }
+
+    fn self_test(&self) -> Result<GenerateRequest, GenerateError> {
+        self.self_test.request(&self.warehouse)
+    }
+
+    fn judge_self_test(&self, png: &[u8]) -> Result<Value, GenerateError> {
+        self.self_test.judge(png, &self.warehouse)
     }
 
     fn samplers(&self) -> Vec<String> {
@@ -107,4 +202,16 @@ impl server::Generate for Generator {
 /// The scheduler's name unless it is the sampler's own.
 fn chosen(scheduler: Scheduler) -> Option<String> {
     (scheduler != Scheduler::Automatic).then(|| scheduler.to_string())
+}
+
+/// What is installed under that name.
+fn find<'a>(stock: &'a Stock, kind: AssetKind, name: &str) -> Option<&'a InstalledFile> {
+    let named = |file: &&InstalledFile| file.name == name || file.id == name;
+    let mut files = stock.library().files().iter().filter(|file| stock::asset_kind(file.kind) == kind);
+    files.find(named)
+}
+
+/// What a kind of file is in a bundle, where that is one thing.
+fn component_kind(kind: AssetKind) -> Option<ComponentKind> {
+    ComponentKind::ALL.into_iter().find(|component| kind != AssetKind::Other && stock::asset_kind(*component) == kind)
 }

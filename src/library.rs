@@ -69,7 +69,7 @@ impl Library {
     pub(crate) fn with(home: &Path, generation: Option<&install::Generation>) -> Self {
         let mut library = Self::default();
         for kind in ComponentKind::ALL.into_iter().filter(|kind| kind.is_weights()) {
-            for generation in generation {
+            if let Some(generation) = generation {
                 library.take_installed(generation, kind);
             }
             library.take_added(home, kind);

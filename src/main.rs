@@ -18,6 +18,7 @@ mod library;
 mod loaded;
 mod meter;
 mod models;
+mod new_model;
 mod output;
 mod papers;
 mod picture_facts;
@@ -29,6 +30,7 @@ mod stock;
 mod stop;
 mod styles;
 mod system;
+mod system_report;
 mod tasks;
 
 use clap::Parser as _;

@@ -73,21 +73,17 @@ impl ModelChoice {
 
     /// Loads it, with the VAE that it is recommended with if that is installed.
     pub(crate) fn load(&self) -> Result<Model, EngineError> {
+        self.load_with(self.vae().map(|vae| vae.path.as_path()))
+    }
+
+    /// Loads it with this VAE, or its own.
+    pub(crate) fn load_with(&self, vae: Option<&Path>) -> Result<Model, EngineError> {
         let model = match &self.path {
-            Some(path) => Model::open_with(path, &self.options())?,
+            Some(path) => Model::open_with(path, &options(&self.recommended, vae))?,
             None => Model::from_static(&self.id, builtin::SPARK)?,
         };
         model.set_embeddings(self.library.embeddings());
         Ok(model)
-    }
-
-    fn options(&self) -> OpenOptions {
-        let mut options = OpenOptions::default();
-        options.vae = self.vae().map(|vae| vae.path.clone());
-        // single files of Stable Diffusion 2.x do not tell; the catalog does
-        let prediction = self.recommended.prediction.as_deref().unwrap_or_default();
-        options.prediction = serde_json::from_value(prediction.into()).ok();
-        options
     }
 
     /// The VAE that it is recommended with, if that is installed.
@@ -95,6 +91,16 @@ impl ModelChoice {
         let wanted = self.recommended.vae.as_deref()?;
         self.library.of_kind(ComponentKind::Vae).find(|file| file.id == wanted)
     }
+}
+
+/// How a checkpoint is opened as the catalog recommends, with this VAE or its own.
+pub(crate) fn options(recommended: &RecommendedSettings, vae: Option<&Path>) -> OpenOptions {
+    let mut options = OpenOptions::default();
+    options.vae = vae.map(Path::to_path_buf);
+    // single files of Stable Diffusion 2.x do not tell; the catalog does
+    let prediction = recommended.prediction.as_deref().unwrap_or_default();
+    options.prediction = serde_json::from_value(prediction.into()).ok();
+    options
 }
 
 /// Everything that can be asked for in `home`, the default first. Never empty.

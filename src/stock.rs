@@ -23,6 +23,14 @@ pub(crate) struct Stock {
     pub(crate) cards: Vec<ModelCard>,
     /// All files by name.
     pub(crate) assets: Vec<Asset>,
+    library: Arc<Library>,
+}
+
+impl Stock {
+    /// All files; every model has the same.
+    pub(crate) fn library(&self) -> &Library {
+        &self.library
+    }
 }
 
 /// A home's stock as it is, also when files come while the server runs.
@@ -77,12 +85,15 @@ impl Warehouse {
             if now != state.stamp {
                 state.stamp = now;
                 self.refresh(&mut state);
+                // Few come at once.
+                self.facts.read(state.stock.library().files());
+                self.refresh(&mut state);
             }
         }
         Arc::clone(&state.stock)
     }
 
-    /// Looks again, at once: a file has come.
+    /// Looks again, at once: a file has come, or was looked into.
     pub(crate) fn look(&self) -> Arc<Stock> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         (state.stamp, state.looked) = (stamp(&self.home), Instant::now());
@@ -92,7 +103,8 @@ impl Warehouse {
 
     /// Opens the files whose cards lack something. This may take long where there are hundreds.
     pub(crate) fn complete(&self) {
-        self.facts.read(self.stock().choices.first().map_or(&[][..], |choice| choice.library.files()));
+        let stock = self.stock();
+        self.facts.read(stock.library().files());
         self.look();
     }
 
@@ -111,7 +123,7 @@ impl Warehouse {
 /// When the folders of added files last changed.
 fn stamp(home: &Path) -> Vec<Option<SystemTime>> {
     let folders = ComponentKind::ALL.into_iter().filter_map(layout::models_folder);
-    let modified = |folder: &str| std::fs::metadata(home.join(folder)).and_then(|metadata| metadata.modified()).ok();
+    let modified = |folder: &str| fs_err::metadata(home.join(folder)).and_then(|metadata| metadata.modified()).ok();
     folders.map(modified).collect()
 }
 
@@ -126,7 +138,7 @@ fn stock(
     let info = |choice: &ModelChoice| loaded.filter(|(id, _)| *id == choice.id).map(|(_, info)| info);
     let cards = choices.iter().map(|choice| card(choice, info(choice), facts)).collect();
     let assets = library.files().iter().map(|file| asset(file, &facts.of(file))).collect();
-    Stock { choices, cards, assets }
+    Stock { choices, cards, assets, library }
 }
 
 /// What the server calls a kind of file.

@@ -2,11 +2,11 @@
 
 use crate::cli::{BundleArgs, CodecArg};
 use crate::commands::plan::{Wish, fetch_options, warn_of_licences};
-use crate::commands::selftest::{DEFAULT_PROMPT, DEFAULT_SEED};
+
 use crate::commands::verify;
 use crate::failure::{Failure, Outcome};
 use crate::output::{Output, Seconds};
-use crate::self_test::{LEAST_PSNR, machine_class, pixels_sha256};
+use crate::self_test::{DEFAULT_PROMPT, DEFAULT_SEED, LEAST_PSNR, machine_class, pixels_sha256};
 use crate::{atomic, builtin, home, models, papers, signing};
 use bundler::{
     BundlePlan, Content, FetchOptions, Fetched, FetchedFile, PackFile, PackInput, PackOptions, PackReport, SigningKey,
@@ -233,13 +233,14 @@ fn golden(
         output.warn("no checkpoint of this bundle can be drawn with yet: the self-test will use the built-in spark, with nothing to compare");
         return Ok(None);
     };
+    // as the offline machine will open it
+    let recommended = component.settings.clone().unwrap_or_default();
     let model = match &file.content {
-        Content::Disk(path) => Model::open(path)?,
+        Content::Disk(path) => Model::open_with(path, &models::options(&recommended, vae(&recommended, fetched)))?,
         Content::Memory(bytes) => Model::from_static(component.id.as_str(), bytes)?,
         Content::Bytes(bytes) => Model::from_static(component.id.as_str(), bytes.to_vec().leak())?,
     };
-    let none = RecommendedSettings::default();
-    let mut settings = models::starting_settings(Some(model.info()), component.settings.as_ref().unwrap_or(&none), "");
+    let mut settings = models::starting_settings(Some(model.info()), &recommended, "");
     settings.prompt = wanted.prompt.unwrap_or_else(|| DEFAULT_PROMPT.to_owned());
     if model.info().parameters > LARGE {
         // Whether the machine computes rightly shows in a small picture, too, and in minutes less.
@@ -285,6 +286,20 @@ fn golden(
         least_psnr: LEAST_PSNR,
     };
     Ok(Some((spec, packed)))
+}
+
+/// The VAE that a checkpoint is recommended with, if it travels along.
+fn vae<'a>(recommended: &RecommendedSettings, fetched: &'a Fetched) -> Option<&'a Path> {
+    let wanted = recommended.vae.as_deref()?;
+    let is_vae = |file: &&FetchedFile| {
+        let kind = fetched.lock.get(&file.component).map(|component| component.kind);
+        file.component.as_str() == wanted && kind == Some(ComponentKind::Vae)
+    };
+    let mut files = fetched.files.iter().filter(is_vae);
+    files.find_map(|file| match &file.content {
+        Content::Disk(path) if file.file.path.as_str().ends_with(".safetensors") => Some(path.as_path()),
+        _ => None,
+    })
 }
 
 /// Stores what is made here until it is packed.

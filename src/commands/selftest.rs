@@ -3,17 +3,13 @@
 use crate::cli::SelftestArgs;
 use crate::failure::{Failure, Outcome};
 use crate::home;
-use crate::models::{self, ModelChoice};
+use crate::library::Library;
+use crate::models;
 use crate::output::{Output, Seconds};
-use crate::self_test::{self, SelfTestReport, Subject, Verdict};
-use engine::{GenerateSettings, Sampler, SamplingSettings};
-use manifest::{SelfTestSpec, layout};
+use crate::self_test::{self, SelfTestReport, Subject, Verdict, settings_of};
+use manifest::layout;
 use std::path::Path;
-
-/// What is drawn when the bundle says nothing.
-pub(crate) const DEFAULT_PROMPT: &str = "a banana";
-/// Its seed.
-pub(crate) const DEFAULT_SEED: u64 = 7;
+use std::sync::Arc;
 
 pub(crate) fn run(args: &SelftestArgs, output: &Output) -> Outcome {
     let home = home::resolve(&args.home)?;
@@ -50,7 +46,7 @@ pub(crate) fn one_line(report: &SelfTestReport) -> String {
         report.seal.level,
         report.attempts.iter().filter(|attempt| attempt.refused).count(),
         report.attempts.len(),
-        report.canary.heard_sealed
+        report.canary.map_or(0, |canary| canary.heard_sealed)
     )
 }
 
@@ -70,10 +66,16 @@ fn subject(home: &Path, output: &Output) -> Outcome<Subject> {
     if let Some(generation) = ::install::current(home)?
         && let Some(spec) = generation.manifest.self_test.clone()
     {
+        let path = spec.model.below(&generation.folder);
+        let library = Arc::new(Library::with(home, Some(&generation)));
+        let choices = models::with(Some(&generation), &library);
+        let choice = choices.iter().find(|choice| choice.path.as_ref() == Some(&path));
         return Ok(Subject {
             model_name: spec.model.file_name().to_owned(),
-            model: Some(spec.model.below(&generation.folder)),
-            settings: settings(&spec)?,
+            model: Some(path.clone()),
+            vae: choice.and_then(|choice| choice.vae()).map(|vae| vae.path.clone()),
+            prediction: choice.and_then(|choice| choice.recommended.prediction.clone()),
+            settings: settings_of(&spec)?,
             damage: generation.verify_file(&spec.model, output)?,
             golden: Some((generation.manifest.id(), spec.clone(), spec.picture.below(&generation.folder))),
         });
@@ -83,27 +85,13 @@ fn subject(home: &Path, output: &Output) -> Outcome<Subject> {
 
 /// The embedded checkpoint, with nothing to compare with.
 pub(crate) fn embedded() -> Outcome<Subject> {
-    let choice = ModelChoice::embedded();
-    let model = choice.load()?;
-    let settings = GenerateSettings {
-        prompt: DEFAULT_PROMPT.to_owned(),
-        seed: DEFAULT_SEED,
-        ..models::starting_settings(Some(model.info()), &choice.recommended, "")
-    };
-    Ok(Subject { model_name: "the built-in spark".to_owned(), model: None, settings, damage: Vec::new(), golden: None })
-}
-
-fn settings(spec: &SelfTestSpec) -> Outcome<GenerateSettings> {
-    let (sampler, scheduler) = Sampler::with_scheduler(&spec.sampler)?;
-    Ok(GenerateSettings {
-        prompt: spec.prompt.clone(),
-        width: spec.width,
-        height: spec.height,
-        steps: spec.steps,
-        cfg_scale: spec.cfg_scale,
-        seed: spec.seed,
-        sampler,
-        sampling: SamplingSettings { scheduler, ..SamplingSettings::default() },
-        ..GenerateSettings::default()
+    Ok(Subject {
+        model_name: "the built-in spark".to_owned(),
+        model: None,
+        vae: None,
+        prediction: None,
+        settings: self_test::own_settings()?,
+        damage: Vec::new(),
+        golden: None,
     })
 }

@@ -7,6 +7,7 @@ use crate::generator::Generator;
 use crate::home;
 use crate::models::ModelChoice;
 use crate::output::Output;
+use crate::self_test::SealedTest;
 use crate::stock::Warehouse;
 use manifest::layout;
 use seal::{FileRules, Level, SealReport};
@@ -64,12 +65,11 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
     check(&report, page.allow_unsealed, output)?;
 
     // Only now, because the seal must come before the first thread.
-    let generator = Arc::new(Generator::new(warehouse));
-    let facts = Facts {
-        seal: seal_facts(&report, server.address()),
-        self_test: last_self_test(home),
-        self_test_picture: last_picture(home),
-    };
+    let last = last_self_test(home);
+    let self_test = SealedTest::new(report.clone(), server.address(), last.as_ref());
+    let generator = Arc::new(Generator::new(warehouse, self_test));
+    let facts =
+        Facts { seal: seal_facts(&report, server.address()), self_test: last, self_test_picture: last_picture(home) };
     output.stop().gently(|| {
         output.say("the page is at");
         output.result(&serde_json::json!({ "event": "serving", "url": url }), &url);

@@ -8,6 +8,7 @@ use seal::{FileRules, Level, SealReport};
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::time::Instant;
 
 /// More than an order ever needs.
@@ -20,10 +21,12 @@ pub(crate) fn run() -> Outcome {
     let order: Order = serde_json::from_str(&text).map_err(|error| {
         Failure::usage(format!("this command is part of the self-test, not for use by hand ({error})"))
     })?;
-    let choice = order.model.as_deref().map_or_else(ModelChoice::embedded, ModelChoice::file);
-    let seal = seal::isolate(&FileRules { read_write: Vec::new(), read_only: choice.reads() })?;
+    let mut choice = order.model.as_deref().map_or_else(ModelChoice::embedded, ModelChoice::file);
+    choice.recommended.prediction = order.prediction.or(choice.recommended.prediction);
+    let read_only = choice.reads().into_iter().chain(order.vae.clone()).collect();
+    let seal = seal::isolate(&FileRules { read_write: Vec::new(), read_only })?;
     let attempts = try_to_get_out(&seal, order.canary);
-    let (picture, png) = match draw(&choice, &order.settings) {
+    let (picture, png) = match draw(&choice, order.vae.as_deref(), &order.settings) {
         Ok((picture, png)) => (Ok(picture), png),
         Err(failure) => (Err(failure.to_string()), Vec::new()),
     };
@@ -49,9 +52,9 @@ fn try_to_get_out(seal: &SealReport, canary: SocketAddr) -> Vec<seal::Attempt> {
     }
 }
 
-fn draw(choice: &ModelChoice, settings: &GenerateSettings) -> Outcome<(DrawnPicture, Vec<u8>)> {
+fn draw(choice: &ModelChoice, vae: Option<&Path>, settings: &GenerateSettings) -> Outcome<(DrawnPicture, Vec<u8>)> {
     let began = Instant::now();
-    let model = choice.load()?;
+    let model = choice.load_with(vae)?;
     let load_seconds = began.elapsed().as_secs_f64();
     let began = Instant::now();
     let picture = model.generate(settings, &mut |_| ControlFlow::Continue(()))?;

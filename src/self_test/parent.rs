@@ -18,6 +18,10 @@ pub(crate) struct Subject {
     pub(crate) model_name: String,
     /// The checkpoint's file; absent: the embedded one.
     pub(crate) model: Option<PathBuf>,
+    /// The VAE that the catalog recommends for it.
+    pub(crate) vae: Option<PathBuf>,
+    /// What the catalog says that it predicts.
+    pub(crate) prediction: Option<String>,
     /// What to draw.
     pub(crate) settings: GenerateSettings,
     /// What is wrong with the checkpoint's file.
@@ -45,7 +49,13 @@ pub(crate) fn run(
     wait_until(|| canary.tcp_hits() > 0 && canary.udp_hits() > 0);
     let heard_unsealed = heard();
 
-    let order = Order { model: subject.model.clone(), settings: subject.settings.clone(), canary: canary.address() };
+    let order = Order {
+        model: subject.model.clone(),
+        vae: subject.vae.clone(),
+        prediction: subject.prediction.clone(),
+        settings: subject.settings.clone(),
+        canary: canary.address(),
+    };
     let (answer, png) = ask_sealed_child(&order, reporter)?;
     std::thread::sleep(Duration::from_millis(50)); // a message under way would arrive now
     let heard_sealed = heard() - heard_unsealed;
@@ -84,7 +94,7 @@ pub(crate) fn run(
         seal: answer.seal,
         unsealed_allowed: allow_unsealed,
         attempts: answer.attempts,
-        canary: CanaryCounts { heard_unsealed, heard_sealed },
+        canary: Some(CanaryCounts { heard_unsealed, heard_sealed }),
         picture,
     }
     .judge();
@@ -92,7 +102,7 @@ pub(crate) fn run(
     Ok(report)
 }
 
-fn save(report: &SelfTestReport, png: &[u8], folder: &Path) -> Outcome {
+pub(super) fn save(report: &SelfTestReport, png: &[u8], folder: &Path) -> Outcome {
     fs_err::create_dir_all(folder)?;
     let json = serde_json::to_vec_pretty(report).map_err(Failure::new)?;
     if !png.is_empty() {

@@ -36,8 +36,8 @@ pub(crate) struct SelfTestReport {
     pub(crate) unsealed_allowed: bool,
     /// Every way out that was tried.
     pub(crate) attempts: Vec<Attempt>,
-    /// What the listener of the parent heard.
-    pub(crate) canary: CanaryCounts,
+    /// What the listener of the parent heard; absent where nobody could listen.
+    pub(crate) canary: Option<CanaryCounts>,
     /// The picture; absent if none was drawn.
     pub(crate) picture: Option<PictureReport>,
 }
@@ -90,11 +90,11 @@ impl SelfTestReport {
         if self.seal.level == Level::S0 && !self.unsealed_allowed {
             reasons.push("the kernel of this machine could not shut off the network, so nothing is proven".to_owned());
         }
-        if self.canary.heard_unsealed == 0 {
+        if self.canary.is_some_and(|canary| canary.heard_unsealed == 0) {
             reasons.push("the listener did not hear an unsealed program, so its silence proves nothing".to_owned());
         }
-        if self.canary.heard_sealed > 0 {
-            reasons.push(format!("{} message(s) got out of the sealed program", self.canary.heard_sealed));
+        if let Some(canary) = self.canary.filter(|canary| canary.heard_sealed > 0) {
+            reasons.push(format!("{} message(s) got out of the sealed program", canary.heard_sealed));
         }
         if matches!(self.seal.level, Level::S2 | Level::S3) {
             let open = self.attempts.iter().filter(|attempt| !attempt.refused);
@@ -139,11 +139,12 @@ impl fmt::Display for SelfTestReport {
             let mark = if attempt.refused { "refused    " } else { "NOT REFUSED" };
             writeln!(f, "  {mark}  {}: {}", attempt.what, attempt.detail)?;
         }
-        writeln!(
-            f,
-            "  A listener on this machine heard {} message(s) of an unsealed program and {} of the sealed one.",
-            self.canary.heard_unsealed, self.canary.heard_sealed
-        )?;
+        if let Some(CanaryCounts { heard_unsealed, heard_sealed }) = self.canary {
+            writeln!(
+                f,
+                "  A listener on this machine heard {heard_unsealed} message(s) of an unsealed program and {heard_sealed} of the sealed one."
+            )?;
+        }
         if let Some(picture) = &self.picture {
             let settings = &picture.settings;
             writeln!(f, "\nPicture: \"{}\" by {}", settings.prompt, picture.model)?;
