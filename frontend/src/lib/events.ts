@@ -52,6 +52,14 @@ export function retryPause(count: number): number {
   return Math.min(8000, 500 * 2 ** Math.min(count, 10))
 }
 
+const watchers = new Set<(event: ServerEvent) => void>()
+
+/** Also tells `watcher` every event of the stream that is open, until the returned function is called. */
+export function watchEvents(watcher: (event: ServerEvent) => void): () => void {
+  watchers.add(watcher)
+  return () => watchers.delete(watcher)
+}
+
 /** Listens until the returned function is called. */
 export function listen(onEvent: (event: ServerEvent) => void, onLost: () => void): () => void {
   let source: EventSource | null = null
@@ -65,7 +73,9 @@ export function listen(onEvent: (event: ServerEvent) => void, onLost: () => void
       source.addEventListener(name, (message: MessageEvent<string>) => {
         failures = 0
         const event = parseEvent(name, message.data)
-        if (event !== null) onEvent(event)
+        if (event === null) return
+        onEvent(event)
+        for (const watcher of watchers) watcher(event)
       })
     }
     source.addEventListener('error', () => {

@@ -1,10 +1,12 @@
 // Deutsch: dieselbe Form wie en.ts; der Typ prüft, dass nichts fehlt.
 
+import { gallery } from './de/gallery'
 import type { Text } from './en'
 import { makeDe } from './make'
 
 export const de: Text = {
   make: makeDe,
+  gallery,
   name: 'Fieldforge',
   skipToPrompt: 'Zum Prompt springen',
   skipToContent: 'Zum Inhalt springen',

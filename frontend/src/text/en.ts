@@ -1,9 +1,11 @@
 // Every text that a person sees, in one place. A translation is another file of this shape.
 
+import { gallery } from './en/gallery'
 import { makeEn } from './make'
 
 export const en = {
   make: makeEn,
+  gallery,
   name: 'Fieldforge',
   skipToPrompt: 'Skip to the prompt',
   skipToContent: 'Skip to the content',
