@@ -1,12 +1,14 @@
 // Deutsch: dieselbe Form wie en.ts; der Typ prüft, dass nichts fehlt.
 
 import { gallery } from './de/gallery'
+import { models } from './de/models'
 import type { Text } from './en'
 import { makeDe } from './make'
 
 export const de: Text = {
   make: makeDe,
   gallery,
+  models,
   name: 'Fieldforge',
   skipToPrompt: 'Zum Prompt springen',
   skipToContent: 'Zum Inhalt springen',

@@ -1,11 +1,13 @@
 // Every text that a person sees, in one place. A translation is another file of this shape.
 
 import { gallery } from './en/gallery'
+import { models } from './en/models'
 import { makeEn } from './make'
 
 export const en = {
   make: makeEn,
   gallery,
+  models,
   name: 'Fieldforge',
   skipToPrompt: 'Skip to the prompt',
   skipToContent: 'Skip to the content',
