@@ -2,6 +2,7 @@
 
 import { gallery } from './de/gallery'
 import { models } from './de/models'
+import { system } from './de/system'
 import type { Text } from './en'
 import { makeDe } from './make'
 
@@ -9,6 +10,7 @@ export const de: Text = {
   make: makeDe,
   gallery,
   models,
+  system,
   name: 'Fieldforge',
   skipToPrompt: 'Zum Prompt springen',
   skipToContent: 'Zum Inhalt springen',

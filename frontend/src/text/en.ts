@@ -2,12 +2,14 @@
 
 import { gallery } from './en/gallery'
 import { models } from './en/models'
+import { system } from './en/system'
 import { makeEn } from './make'
 
 export const en = {
   make: makeEn,
   gallery,
   models,
+  system,
   name: 'Fieldforge',
   skipToPrompt: 'Skip to the prompt',
   skipToContent: 'Skip to the content',
