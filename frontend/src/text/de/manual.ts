@@ -66,6 +66,11 @@ export const manual: typeof english = {
     wrong_host: { what: 'Die Seite wurde unter einem fremden Namen verlangt.', todo: 'Als http://127.0.0.1:7860 öffnen oder unter der Adresse, die das Programm nannte.' },
     wrong_method: { what: 'Diese Adresse beantwortet diese Art von Anfrage nicht.', todo: 'Die Meldung nennt die Arten, die sie beantwortet.' },
     wrong_type: { what: 'Eine Einstellung hat einen Wert der falschen Art.', todo: 'Die Meldung sagt, was es sein muss.' },
+    missing_body: { what: 'Es kam nichts, wo eine Datei erwartet wurde.', todo: 'Die Datei neu auswählen; ist sie leer?' },
+    no_preview: { what: 'Dieses Modell hat kein Vorschaubild.', todo: 'Nichts; ein Bild gleichen Namens neben der Modelldatei wird eines.' },
+    no_thumbnail: { what: 'Ein Bild lässt sich nicht verkleinern.', todo: 'Seine Datei ist beschädigt; aus einer Sicherung zurückholen oder löschen.' },
+    unknown_batch: { what: 'Kein Bild dieser Bestellung wartet oder wird gezeichnet.', todo: 'In der Galerie nach ihren Bildern sehen.' },
+    unknown_task: { what: 'Diese Arbeit im Hintergrund gibt es nicht mehr.', todo: 'Noch einmal beginnen.' },
     unreachable: { what: 'Das Programm auf diesem Rechner antwortet nicht.', todo: 'Fieldforge wieder starten; die Seite verbindet sich von selbst.' },
   },
 }

@@ -64,6 +64,11 @@ export const manual = {
     wrong_host: { what: 'The page was asked for under a name that is not its own.', todo: 'Open it as http://127.0.0.1:7860, or by the address that the program printed.' },
     wrong_method: { what: 'This address does not answer this kind of request.', todo: 'The message names the kinds that it answers.' },
     wrong_type: { what: 'A setting has a value of the wrong kind.', todo: 'The message says what it must be.' },
+    missing_body: { what: 'Nothing was sent where a file was expected.', todo: 'Choose the file again; is it empty?' },
+    no_preview: { what: 'This model has no preview picture.', todo: 'Nothing; lay a picture of the same name beside the model file to have one.' },
+    no_thumbnail: { what: 'A picture cannot be made small.', todo: 'Its file is damaged; restore it from a backup, or delete it.' },
+    unknown_batch: { what: 'No picture of this batch waits or is drawn any more.', todo: 'Look in the gallery for its pictures.' },
+    unknown_task: { what: 'There is no such work in the background any more.', todo: 'Start it again.' },
     unreachable: { what: 'The program on this machine does not answer.', todo: 'Start Fieldforge again; the page reconnects by itself.' },
   } as Record<string, { what: string; todo: string }>,
 }
