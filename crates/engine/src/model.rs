@@ -10,7 +10,7 @@ use crate::text_encoder::TextEncoder;
 use crate::tokenizer::Tokenizer;
 use crate::unet::{UNet, label, label_width};
 use crate::vae::{LATENT_CHANNELS, Tiling, Vae};
-use crate::{Controls, EngineError, ModelInfo, OpenOptions, Picture, Shelf, Taesd};
+use crate::{Controls, EngineError, ModelInfo, OpenOptions, Picture, Precision, Shelf, Taesd};
 
 /// A loaded Stable Diffusion model: 1.x, 2.x, XL or XL's refiner. It can be shared between threads; each generation
 /// uses all of rayon's.
@@ -29,6 +29,7 @@ pub struct Model {
     vae: Vae,
     vae_file: String,
     taesd: Option<Taesd>,
+    precision: Precision,
 }
 
 impl Model {
@@ -96,6 +97,7 @@ impl Model {
             vae_file: options.vae.as_ref().map_or(weights.file().to_owned(), |vae| vae.display().to_string()),
             vae: Vae::load(&stage, family.latent_scale())?,
             taesd: None,
+            precision: Precision::F32,
             info: ModelInfo::of(&weights, name, family, (vocabulary, width), unet.inputs(), training),
             text_encoders,
             unet,
@@ -133,6 +135,17 @@ impl Model {
     /// What the model is and how it is best used.
     pub fn info(&self) -> &ModelInfo {
         &self.info
+    }
+
+    /// Takes the products of UNet, ControlNets and autoencoder in this precision from now on; a new model takes them in f32.
+    /// [`Precision::best`] is the fastest on this machine.
+    pub fn set_precision(&mut self, precision: Precision) {
+        self.precision = precision;
+    }
+
+    /// The precision of the products of UNet, ControlNets and autoencoder.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The noise levels that it was trained with.
@@ -242,8 +255,10 @@ impl Model {
     ) -> Result<Tensor, EngineError> {
         let channels_last = latent.permute((0, 2, 3, 1))?.contiguous()?;
         self.weights.focus(&["model.diffusion_model."]);
-        let residuals = controls.residuals(&channels_last, timestep, context, label)?;
-        let noise = self.unet.forward(&channels_last, timestep, context, label, residuals.as_ref())?;
+        let noise = self.precision.during(|| {
+            let residuals = controls.residuals(&channels_last, timestep, context, label)?;
+            Ok::<_, EngineError>(self.unet.forward(&channels_last, timestep, context, label, residuals.as_ref())?)
+        })?;
         Ok(noise.permute((0, 3, 1, 2))?.contiguous()?)
     }
 
@@ -271,7 +286,8 @@ impl Model {
         let channels_last = |tensor: &Tensor| tensor.permute((0, 2, 3, 1))?.contiguous();
         let noise = noise.map(channels_last).transpose()?;
         self.weights.focus(&["first_stage_model."]);
-        let latent = self.vae.encode(&channels_last(picture)?, noise.as_ref())?;
+        let picture = channels_last(picture)?;
+        let latent = self.precision.during(|| self.vae.encode(&picture, noise.as_ref()))?;
         let missing = || EngineError::MissingTensor {
             file: self.info.name.clone(),
             tensor: "first_stage_model.encoder.conv_in.weight".to_owned(),
@@ -283,7 +299,8 @@ impl Model {
     /// - latent: `[batch, 4, height / 8, width / 8]`; result: `[batch, height, width, 3]`
     fn decoded(&self, latent: &Tensor) -> Result<Tensor, EngineError> {
         self.weights.focus(&["first_stage_model."]);
-        let picture = self.vae.decode(&latent.permute((0, 2, 3, 1))?.contiguous()?)?;
+        let latent = latent.permute((0, 2, 3, 1))?.contiguous()?;
+        let picture = self.precision.during(|| self.vae.decode(&latent))?;
         // one number that is not finite is enough for a sum that is not
         if picture.sum_all()?.to_scalar::<f32>()?.is_finite() {
             return Ok(picture);

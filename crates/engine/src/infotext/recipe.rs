@@ -1,6 +1,6 @@
 use super::fields::fields;
 use super::{Infotext, UsedFiles};
-use crate::{GenerateSettings, RandomSource};
+use crate::{GenerateSettings, Precision, RandomSource};
 
 /// What it takes to draw a picture once more: what its infotext means.
 ///
@@ -18,6 +18,8 @@ pub struct Recipe {
     pub settings: GenerateSettings,
     /// The files.
     pub files: UsedFiles,
+    /// The precision of its products; the text names it if it is not f32.
+    pub precision: Precision,
     /// The program that drew it, with its version.
     pub program: String,
     /// Entries that mean nothing to this engine, as they stand.
@@ -28,7 +30,13 @@ impl Recipe {
     /// The recipe of a picture that this program draws.
     pub fn new(settings: GenerateSettings, files: UsedFiles) -> Self {
         let program = concat!("fieldforge ", env!("CARGO_PKG_VERSION")).to_owned();
-        Self { settings, files, program, other: Vec::new() }
+        Self { settings, files, precision: Precision::F32, program, other: Vec::new() }
+    }
+
+    /// The same for a picture whose products were taken in another precision than f32.
+    #[must_use]
+    pub fn in_precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// What an infotext of this program, AUTOMATIC1111, Forge, Fooocus or another that writes the format means. What it
@@ -49,6 +57,7 @@ impl Recipe {
                 ..GenerateSettings::default()
             },
             files: UsedFiles::default(),
+            precision: Precision::F32,
             program: String::new(),
             other: text.entries.clone(),
         };

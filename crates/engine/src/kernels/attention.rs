@@ -3,13 +3,14 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::dispatch;
+use super::bf16;
 use super::math::exp;
 use super::normalization::sum_in_lanes;
+use super::precision::Precision;
 use super::product::Width;
 use super::scratch::Scratch;
 use super::shared::Shared;
-use super::tile;
+use super::{dispatch, has_bf16, tile};
 
 /// Queries whose scores are in memory at once, per thread.
 const QUERIES: usize = 2 * tile::MOST_ROWS;
@@ -33,32 +34,38 @@ pub(crate) struct AttentionShape {
 /// - q: `[batch, queries, width]`; k, v: `[batch, keys, width]`; result: `[batch, queries, width]`
 pub(crate) fn attention(q: &[f32], k: &[f32], v: &[f32], shape: AttentionShape) -> Vec<f32> {
     let AttentionShape { batch, queries, keys, width, heads, .. } = shape;
-    let (head, columns) = (width / heads, dispatch(&Width));
+    let head = width / heads;
     let mut out = vec![0.0; batch * queries * width];
     let shared = Shared::new(&mut out);
-    let blocks = queries.div_ceil(QUERIES);
+    let rounded = Precision::current() == Precision::Bf16 && bf16::pays(queries, head, keys);
+    let method = match rounded {
+        false => Method::Exact,
+        true if has_bf16() => Method::Paired,
+        true => Method::Rounded,
+    };
+    let together = method.queries();
+    let blocks = queries.div_ceil(together);
     // a picture's keys and values as panels: head sizes and keys are filled up to whole panels
-    let (key_panels, value_panels) = (keys.div_ceil(columns), head.div_ceil(columns));
-    let (key_size, value_size) = (key_panels * head * columns, value_panels * keys * columns);
+    let (key_size, value_size) = method.panel_sizes(keys, head);
     let mut panels = Scratch::take(heads * (key_size + value_size));
     for picture in 0..batch {
         let (k, v) = (&k[picture * keys * width..][..keys * width], &v[picture * keys * width..][..keys * width]);
         let panels = &mut panels[..heads * (key_size + value_size)];
         panels.par_chunks_exact_mut(key_size + value_size).enumerate().for_each(|(h, panels)| {
             let (key_panels, value_panels) = panels.split_at_mut(key_size);
-            pack_keys(k, key_panels, (keys, width), h * head..(h + 1) * head, columns);
-            pack_values(v, value_panels, (keys, width), h * head..(h + 1) * head, columns);
+            method.pack((k, key_panels), (v, value_panels), (keys, width), h * head..(h + 1) * head);
         });
         let panels = &*panels;
         (0..heads * blocks).into_par_iter().for_each(|task| {
-            let (h, first) = (task / blocks, task % blocks * QUERIES);
+            let (h, first) = (task / blocks, task % blocks * together);
             let (key_panels, value_panels) =
                 panels[h * (key_size + value_size)..][..key_size + value_size].split_at(key_size);
-            dispatch(&Block {
+            method.run(&Block {
                 q: &q[picture * queries * width..][..queries * width],
                 keys: key_panels,
                 values: value_panels,
                 shape,
+                rounded,
                 first,
                 column: h * head,
                 row: picture * queries,
@@ -67,6 +74,75 @@ pub(crate) fn attention(q: &[f32], k: &[f32], v: &[f32], shape: AttentionShape) 
         });
     }
     out
+}
+
+/// How the two products are taken.
+#[derive(Clone, Copy)]
+enum Method {
+    /// In f32.
+    Exact,
+    /// In f32, of numbers rounded to bf16.
+    Rounded,
+    /// In bf16, by the processor's own instruction.
+    Paired,
+}
+
+impl Method {
+    fn queries(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Paired => bf16::attention::QUERIES,
+            _ => QUERIES,
+        }
+    }
+
+    /// Elements of a head's keys and values as panels.
+    fn panel_sizes(self, keys: usize, head: usize) -> (usize, usize) {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Self::Paired => bf16::attention::panel_sizes(keys, head),
+            _ => {
+                let columns = dispatch(&Width);
+                (keys.div_ceil(columns) * head * columns, head.div_ceil(columns) * keys * columns)
+            }
+        }
+    }
+
+    fn pack(
+        self,
+        (k, key_panels): (&[f32], &mut [f32]),
+        (v, value_panels): (&[f32], &mut [f32]),
+        size: (usize, usize),
+        head: std::ops::Range<usize>,
+    ) {
+        #[cfg(target_arch = "x86_64")]
+        if let Self::Paired = self {
+            // SAFETY: `has_bf16` found the instructions that these were compiled for.
+            #[expect(unsafe_code, reason = "compiled for instructions that not every processor has")]
+            unsafe {
+                bf16::attention::pack_keys(k, key_panels, size, head.clone());
+                bf16::attention::pack_values(v, value_panels, size, head);
+            }
+            return;
+        }
+        let columns = dispatch(&Width);
+        pack_keys(k, key_panels, size, head.clone(), columns);
+        pack_values(v, value_panels, size, head, columns);
+        if let Self::Rounded = self {
+            bf16::round_all(key_panels);
+            bf16::round_all(value_panels);
+        }
+    }
+
+    fn run(self, block: &Block<'_>) {
+        #[cfg(target_arch = "x86_64")]
+        if let Self::Paired = self {
+            // SAFETY: `has_bf16` found the instructions that this was compiled for.
+            #[expect(unsafe_code, reason = "compiled for instructions that not every processor has")]
+            return unsafe { block.run_bf16() };
+        }
+        dispatch(block);
+    }
 }
 
 /// # Shapes
@@ -112,18 +188,34 @@ fn pack_values(
 }
 
 /// A few queries of one head.
-struct Block<'a> {
-    q: &'a [f32],
-    keys: &'a [f32],
-    values: &'a [f32],
-    shape: AttentionShape,
+pub(super) struct Block<'a> {
+    pub(super) q: &'a [f32],
+    pub(super) keys: &'a [f32],
+    pub(super) values: &'a [f32],
+    pub(super) shape: AttentionShape,
+    /// Queries, keys, values and the softmax are rounded to bf16.
+    rounded: bool,
     /// The first query.
-    first: usize,
+    pub(super) first: usize,
     /// Where the head begins in a row.
-    column: usize,
+    pub(super) column: usize,
     /// The row of the picture's first query in the result.
     row: usize,
     out: &'a Shared<'a>,
+}
+
+impl Block<'_> {
+    /// Writes some columns of a query's result, `sums / total`.
+    #[inline(always)]
+    pub(super) fn leave(&self, query: usize, column: usize, sums: &[f32], total: f32) {
+        let row = self.row + self.first + query;
+        // SAFETY: a task writes its own head's columns of its own queries only, one part at a time.
+        #[expect(unsafe_code, reason = "heads are columns of the same rows")]
+        let out = unsafe { self.out.part(row * self.shape.width + self.column + column, sums.len()) };
+        for (out, &value) in out.iter_mut().zip(sums) {
+            *out = value / total;
+        }
+    }
 }
 
 impl WithSimd for &Block<'_> {
@@ -142,6 +234,9 @@ impl WithSimd for &Block<'_> {
             for (scaled, &value) in scaled.iter_mut().zip(query) {
                 *scaled = value * scale;
             }
+        }
+        if self.rounded {
+            bf16::round_all(&mut scaled[..count * head]);
         }
         let mut tile: tile::Sums = [0.0; _];
         for (number, panel) in self.keys.chunks_exact(head * columns).enumerate() {
@@ -162,6 +257,9 @@ impl WithSimd for &Block<'_> {
         for (i, (row, sum)) in scores.chunks_exact_mut(keys).zip(&mut sums).take(count).enumerate() {
             let seen = if causal { (self.first + i + 1).min(keys) } else { keys };
             *sum = exponentials(row, seen);
+            if self.rounded {
+                bf16::round_all(row);
+            }
         }
         for (number, panel) in self.values.chunks_exact(keys * columns).enumerate() {
             let wanted = columns.min(head - number * columns);
@@ -173,13 +271,7 @@ impl WithSimd for &Block<'_> {
                 }
                 tile::multiply(simd, rows, panel, &mut tile, false);
                 for (i, values) in tile.chunks_exact(columns).take(rows.len()).enumerate() {
-                    let row = self.row + self.first + start + i;
-                    // SAFETY: a task writes its own head's columns of its own queries only, one part at a time.
-                    #[expect(unsafe_code, reason = "heads are columns of the same rows")]
-                    let out = unsafe { self.out.part(row * width + self.column + number * columns, wanted) };
-                    for (out, &value) in out.iter_mut().zip(values) {
-                        *out = value / sums[start + i];
-                    }
+                    self.leave(start + i, number * columns, &values[..wanted], sums[start + i]);
                 }
             }
         }
@@ -202,9 +294,17 @@ fn exponentials(row: &mut [f32], seen: usize) -> f32 {
     for &value in rows.remainder().iter().chain(&largest) {
         most = if value > most { value } else { most };
     }
-    for value in seen.iter_mut() {
+    let (whole, rest) = seen.as_chunks_mut::<16>();
+    for value in whole.as_flattened_mut() {
         *value = exp(*value - most);
     }
+    // the last ones like the others, not one by one
+    let mut last = [f32::NEG_INFINITY; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    for value in &mut last {
+        *value = exp(*value - most);
+    }
+    rest.copy_from_slice(&last[..rest.len()]);
     sum_in_lanes(
         seen,
         #[inline(always)]

@@ -12,10 +12,12 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+mod bf16;
 pub(crate) mod convolution;
 mod instruction_set;
 pub(crate) mod math;
 pub(crate) mod normalization;
+pub(crate) mod precision;
 pub(crate) mod product;
 mod scratch;
 mod shared;
@@ -23,4 +25,4 @@ mod tile;
 pub(crate) mod weight;
 mod winograd;
 
-pub(crate) use instruction_set::{dispatch, fuses};
+pub(crate) use instruction_set::{description, dispatch, fuses, has_bf16};

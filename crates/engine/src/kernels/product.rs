@@ -3,14 +3,16 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::dispatch;
+use super::bf16;
+use super::{dispatch, has_bf16};
+use super::precision::Precision;
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::tile;
 use super::weight::Weight;
 
-/// Elements of the weights that one task holds widened: about what a core's second-level cache takes.
-const PANELS: usize = 96 * 1024;
+/// Bytes of the weights that one task holds widened: about what a core's second-level cache takes.
+const PANELS: usize = 384 * 1024;
 
 /// What is added to a product.
 #[derive(Clone, Copy)]
@@ -47,8 +49,10 @@ pub(crate) fn product<'x>(
     let outputs = weight.outputs();
     let rows = out.len() / outputs;
     let depth = weight.inputs() * weight.taps();
-    let width = dispatch(&Width);
-    let panels = (PANELS / (depth * width)).clamp(1, outputs.div_ceil(width).max(1));
+    let rounded = Precision::current() == Precision::Bf16 && bf16::pays(rows, weight.inputs(), outputs);
+    let paired = rounded && has_bf16();
+    let (width, element) = if paired { (bf16::COLUMNS, size_of::<u16>()) } else { (dispatch(&Width), size_of::<f32>()) };
+    let panels = (PANELS / (depth * width * element)).clamp(1, outputs.div_ceil(width).max(1));
     let groups = outputs.div_ceil(panels * width);
     // few groups of columns: rows are divided, too, so that no thread waits; the sums do not change by it
     let wanted = (4 * rayon::current_num_threads()).div_ceil(groups.max(1));
@@ -57,16 +61,24 @@ pub(crate) fn product<'x>(
     let out = Shared::new(out);
     (0..groups * pieces).into_par_iter().for_each(|task| {
         let (group, first) = (task / pieces, task % pieces * piece);
-        dispatch(&Task {
+        let task = Task {
             row: &row,
             weight,
             bias,
+            rounded,
             out: &out,
             first_column: group * panels * width,
             panels,
             first_row: first,
             rows: piece.min(rows - first),
-        });
+        };
+        #[cfg(target_arch = "x86_64")]
+        if paired {
+            // SAFETY: `has_bf16` found the instructions that this was compiled for.
+            #[expect(unsafe_code, reason = "compiled for instructions that not every processor has")]
+            return unsafe { task.run_bf16() };
+        }
+        dispatch(&task);
     });
 }
 
@@ -83,15 +95,36 @@ impl WithSimd for &Width {
 }
 
 /// Some rows times some panels.
-struct Task<'a, F> {
-    row: &'a F,
-    weight: &'a Weight<'a>,
+pub(super) struct Task<'a, F> {
+    pub(super) row: &'a F,
+    pub(super) weight: &'a Weight<'a>,
     bias: Bias<'a>,
+    /// Both factors are rounded to bf16.
+    rounded: bool,
     out: &'a Shared<'a>,
-    first_column: usize,
-    panels: usize,
-    first_row: usize,
-    rows: usize,
+    pub(super) first_column: usize,
+    pub(super) panels: usize,
+    pub(super) first_row: usize,
+    pub(super) rows: usize,
+}
+
+impl<F> Task<'_, F> {
+    /// Writes the sums of a row from `column` on, with their bias.
+    #[inline(always)]
+    pub(super) fn leave(&self, row: usize, column: usize, sums: &[f32]) {
+        let outputs = self.weight.outputs();
+        // SAFETY: a task writes its own rows of its own columns only, and holds one part at a time.
+        #[expect(unsafe_code, reason = "tasks write different columns of the same rows")]
+        let out = unsafe { self.out.part(row * outputs + column, sums.len()) };
+        match self.bias.of(row, outputs) {
+            None => out.copy_from_slice(sums),
+            Some(bias) => {
+                for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(&bias[column..]) {
+                    *out = sum + bias;
+                }
+            }
+        }
+    }
 }
 
 impl<'x, F: Fn(usize, usize) -> &'x [f32]> WithSimd for &Task<'_, F> {
@@ -105,34 +138,35 @@ impl<'x, F: Fn(usize, usize) -> &'x [f32]> WithSimd for &Task<'_, F> {
         let mut packed = Scratch::take(panels * taps * inputs * width);
         for (number, panel) in packed.chunks_exact_mut(taps * inputs * width).take(panels).enumerate() {
             pack(self.weight, self.first_column + number * width, width, panel);
+            if self.rounded {
+                bf16::round_all(panel);
+            }
         }
+        let mut copies = Scratch::take(if self.rounded { height * taps * inputs } else { 0 });
         let mut sums: tile::Sums = [0.0; _];
         for start in (0..self.rows).step_by(height) {
             let count = height.min(self.rows - start);
+            let row = |i: usize, tap: usize| (self.row)(self.first_row + start + i, tap);
+            if self.rounded {
+                for (at, copy) in copies.chunks_exact_mut(inputs).take(count * taps).enumerate() {
+                    copy.copy_from_slice(row(at / taps, at % taps));
+                    bf16::round_all(copy);
+                }
+            }
             for number in 0..panels {
                 let panel = &packed[number * taps * inputs * width..][..taps * inputs * width];
                 for (tap, panel) in panel.chunks_exact(inputs * width).enumerate() {
                     let mut rows: [&[f32]; tile::MOST_ROWS] = [&[]; _];
-                    for (i, row) in rows[..count].iter_mut().enumerate() {
-                        *row = (self.row)(self.first_row + start + i, tap);
+                    for (i, fitted) in rows[..count].iter_mut().enumerate() {
+                        *fitted =
+                            if self.rounded { &copies[(i * taps + tap) * inputs..][..inputs] } else { row(i, tap) };
                     }
                     tile::multiply(simd, &rows[..count], panel, &mut sums, tap > 0);
                 }
                 let column = self.first_column + number * width;
                 let columns = width.min(outputs - column);
                 for (i, sums) in sums.chunks_exact(width).take(count).enumerate() {
-                    let row = self.first_row + start + i;
-                    // SAFETY: a task writes its own rows of its own columns only, and holds one part at a time.
-                    #[expect(unsafe_code, reason = "tasks write different columns of the same rows")]
-                    let out = unsafe { self.out.part(row * outputs + column, columns) };
-                    match self.bias.of(row, outputs) {
-                        None => out.copy_from_slice(&sums[..columns]),
-                        Some(bias) => {
-                            for ((out, &sum), &bias) in out.iter_mut().zip(sums).zip(&bias[column..]) {
-                                *out = sum + bias;
-                            }
-                        }
-                    }
+                    self.leave(self.first_row + start + i, column, &sums[..columns]);
                 }
             }
         }

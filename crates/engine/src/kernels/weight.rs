@@ -21,7 +21,7 @@ impl Elements<'_> {
     }
 
     /// Widens the elements from `start` on.
-    fn widen(&self, start: usize, out: &mut [f32]) {
+    pub(super) fn widen(&self, start: usize, out: &mut [f32]) {
         let end = start + out.len();
         match self {
             Self::F16(all) => all[start..end].convert_to_f32_slice(out),
@@ -75,6 +75,15 @@ impl<'a> Weight<'a> {
 
     pub(crate) const fn taps(&self) -> usize {
         self.taps
+    }
+
+    pub(super) const fn elements(&self) -> Elements<'a> {
+        self.elements
+    }
+
+    /// Whether the weights of an output lie side by side, in the order of the inputs.
+    pub(super) const fn rows_are_inputs(&self) -> bool {
+        self.taps == 1 && !self.inputs_first
     }
 
     /// Copies a block of weights, widened, so that the outputs of one tap and input lie side by side.
