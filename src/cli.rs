@@ -335,6 +335,9 @@ pub(crate) struct SelftestArgs {
     /// Pass even if the kernel of this machine cannot shut off the network
     #[arg(long)]
     pub(crate) allow_unsealed: bool,
+    /// Precision of products: only f32 can be equal to the bundle's picture byte for byte
+    #[arg(long, value_name = "auto|f32|bf16", default_value = "f32")]
+    pub(crate) precision: engine::Precision,
 }
 
 #[derive(Args, Debug)]
@@ -342,7 +345,18 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) home: HomeArgs,
     #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
+    #[command(flatten)]
     pub(crate) page: PageArgs,
+}
+
+/// How numbers are multiplied.
+#[derive(Args, Debug)]
+pub(crate) struct PrecisionArgs {
+    /// Precision of products: bf16 is faster where the processor has it, f32 is equal byte for byte on many machines;
+    /// auto takes bf16 where it is fast
+    #[arg(long, value_name = "auto|f32|bf16", default_value = "auto")]
+    pub(crate) precision: engine::Precision,
 }
 
 #[derive(Args, Debug)]
@@ -386,6 +400,8 @@ pub(crate) struct GenerateArgs {
     /// Draw this many pictures, each with the next seed: picture.png, picture-2.png, …
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) batch: u32,
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
     #[command(flatten)]
     pub(crate) home: HomeArgs,
     #[command(flatten)]

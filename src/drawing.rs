@@ -162,7 +162,7 @@ impl Drawing {
             loras: used.loras,
             embeddings: used.embeddings,
         };
-        let mut recipe = Recipe::new(settings.clone(), files);
+        let mut recipe = Recipe::new(settings.clone(), files).in_precision(choice.precision);
         let controls = ingredients.controls.iter().enumerate();
         recipe.other.extend(controls.map(|(at, control)| (format!("ControlNet {at}"), control.infotext())));
         if let Some(path) = &ingredients.upscale {

@@ -3,7 +3,7 @@
 use crate::builtin;
 use crate::failure::{Failure, Outcome};
 use crate::library::{self, InstalledFile, Library};
-use engine::{EngineError, GenerateSettings, Model, ModelInfo, OpenOptions, Sampler, Scheduler};
+use engine::{EngineError, GenerateSettings, Model, ModelInfo, OpenOptions, Precision, Sampler, Scheduler};
 use manifest::{ComponentKind, RecommendedSettings, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -32,6 +32,8 @@ pub(crate) struct ModelChoice {
     pub(crate) is_default: bool,
     /// What its pictures can call by name.
     pub(crate) library: Arc<Library>,
+    /// The precision that it draws in.
+    pub(crate) precision: Precision,
 }
 
 impl ModelChoice {
@@ -47,6 +49,7 @@ impl ModelChoice {
             recommended: builtin::recommended(builtin::SPARK_ID),
             is_default: true,
             library: Arc::default(),
+            precision: Precision::F32,
         }
     }
 
@@ -63,6 +66,7 @@ impl ModelChoice {
             recommended: RecommendedSettings::default(),
             is_default: false,
             library: Arc::default(),
+            precision: Precision::F32,
         }
     }
 
@@ -78,10 +82,11 @@ impl ModelChoice {
 
     /// Loads it with this VAE, or its own.
     pub(crate) fn load_with(&self, vae: Option<&Path>) -> Result<Model, EngineError> {
-        let model = match &self.path {
+        let mut model = match &self.path {
             Some(path) => Model::open_with(path, &options(&self.recommended, vae))?,
             None => Model::from_static(&self.id, builtin::SPARK)?,
         };
+        model.set_precision(self.precision);
         model.set_embeddings(self.library.embeddings());
         Ok(model)
     }
@@ -157,6 +162,7 @@ fn installed(generation: &install::Generation, library: &Arc<Library>) -> Vec<Mo
             recommended: component.settings.clone().unwrap_or_default(),
             is_default: manifest.default_model.as_ref() == Some(&component.id),
             library: Arc::clone(library),
+            precision: Precision::F32,
         })
         .collect()
 }

@@ -4,7 +4,7 @@ use crate::failure::Outcome;
 use crate::file_facts::{FactsBook, FileFacts};
 use crate::library::{InstalledFile, Library};
 use crate::models::{self, ModelChoice};
-use engine::{ModelInfo, Scheduler};
+use engine::{ModelInfo, Precision, Scheduler};
 use install::Generation;
 use manifest::{ComponentKind, layout};
 use server::{Asset, AssetKind, ModelCard, Style};
@@ -38,6 +38,7 @@ pub(crate) struct Warehouse {
     home: PathBuf,
     generation: Option<Generation>,
     styles: Vec<Style>,
+    precision: Precision,
     facts: FactsBook,
     state: Mutex<State>,
 }
@@ -52,13 +53,13 @@ struct State {
 
 impl Warehouse {
     /// Lists what there is, without opening model files: that is for [`Warehouse::complete`].
-    pub(crate) fn open(home: &Path) -> Outcome<Self> {
+    pub(crate) fn open(home: &Path, precision: Precision) -> Outcome<Self> {
         let generation = install::current(home)?;
         let facts = FactsBook::default();
         let stamp = stamp(home);
-        let stock = Arc::new(stock(home, generation.as_ref(), &facts, None));
+        let stock = Arc::new(stock(home, generation.as_ref(), precision, &facts, None));
         let state = Mutex::new(State { stock, looked: Instant::now(), stamp, loaded: None });
-        Ok(Self { home: home.to_path_buf(), generation, styles: crate::styles::of(home), facts, state })
+        Ok(Self { home: home.to_path_buf(), generation, styles: crate::styles::of(home), precision, facts, state })
     }
 
     /// The home.
@@ -69,6 +70,11 @@ impl Warehouse {
     /// The installation that it had when it was opened.
     pub(crate) fn generation(&self) -> Option<&Generation> {
         self.generation.as_ref()
+    }
+
+    /// The precision that all models draw in.
+    pub(crate) fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The styles that it had then.
@@ -116,7 +122,8 @@ impl Warehouse {
     }
 
     fn refresh(&self, state: &mut State) {
-        state.stock = Arc::new(stock(&self.home, self.generation.as_ref(), &self.facts, state.loaded.as_ref()));
+        state.stock =
+            Arc::new(stock(&self.home, self.generation.as_ref(), self.precision, &self.facts, state.loaded.as_ref()));
     }
 }
 
@@ -130,11 +137,13 @@ fn stamp(home: &Path) -> Vec<Option<SystemTime>> {
 fn stock(
     home: &Path,
     generation: Option<&Generation>,
+    precision: Precision,
     facts: &FactsBook,
     loaded: Option<&(String, ModelInfo)>,
 ) -> Stock {
     let library = Arc::new(Library::with(home, generation));
-    let choices = models::with(generation, &library);
+    let mut choices = models::with(generation, &library);
+    choices.iter_mut().for_each(|choice| choice.precision = precision);
     let info = |choice: &ModelChoice| loaded.filter(|(id, _)| *id == choice.id).map(|(_, info)| info);
     let cards = choices.iter().map(|choice| card(choice, info(choice), facts)).collect();
     let assets = library.files().iter().map(|file| asset(file, &facts.of(file))).collect();

@@ -282,7 +282,7 @@ fn golden(
         sampler,
         picture: path,
         pixels_sha256: pixels_sha256(&picture),
-        machine_class: machine_class(),
+        machine_class: machine_class(model.precision()),
         least_psnr: LEAST_PSNR,
     };
     Ok(Some((spec, packed)))

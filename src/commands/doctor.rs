@@ -70,7 +70,7 @@ fn not_ok(what: &'static str, state: State, found: impl Into<String>, hint: impl
 
 fn processor() -> Check {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    ok("processor", format!("{cores} cores, {}", engine::machine_class()))
+    ok("processor", format!("{cores} cores, {}, {}", std::env::consts::ARCH, engine::instructions()))
 }
 
 fn memory() -> Check {

@@ -19,12 +19,14 @@ struct Reported<'a> {
     picture: &'a Path,
     settings: &'a engine::GenerateSettings,
     model: &'a str,
+    precision: engine::Precision,
     seconds: f64,
 }
 
 pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     let home = home::resolve(&args.home)?;
-    let choice = models::choose(&home, args.model.as_deref())?;
+    let mut choice = models::choose(&home, args.model.as_deref())?;
+    choice.precision = args.precision.precision;
     let out = home::absolute(&args.out)?;
     let folder = out.parent().map(Path::to_path_buf).unwrap_or_default();
     if !folder.is_dir() {
@@ -35,7 +37,10 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
         Some(seed) => seed,
         None => random_seed()?,
     };
-    let request = PictureRequest::read(&args.pictures, &args.larger, &home, &choice)?;
+    let mut request = PictureRequest::read(&args.pictures, &args.larger, &home, &choice)?;
+    if let Some(refiner) = &mut request.ingredients.refiner {
+        refiner.precision = choice.precision;
+    }
     shut_off(&choice, request.ingredients.reads(), &folder, output)?;
 
     let mut loaded = Loaded::default();
@@ -76,7 +81,7 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
         let (out, shown) = (numbered(&out, index), numbered(&args.out, index));
         atomic::write(&out, &drawn.picture.to_png(&[("parameters", &drawn.infotext)])?)?;
         output.result(
-            &Reported { picture: &out, settings, model: &choice.id, seconds },
+            &Reported { picture: &out, settings, model: &choice.id, precision: choice.precision, seconds },
             format!(
                 "`{}`: {}x{}, seed {}, drawn in {}",
                 shown.display(),

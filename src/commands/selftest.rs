@@ -7,6 +7,7 @@ use crate::library::Library;
 use crate::models;
 use crate::output::{Output, Seconds};
 use crate::self_test::{self, SelfTestReport, Subject, Verdict, settings_of};
+use engine::Precision;
 use manifest::layout;
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 pub(crate) fn run(args: &SelftestArgs, output: &Output) -> Outcome {
     let home = home::resolve(&args.home)?;
     output.say(format!("testing `{}`", home.display()));
-    let report = in_home(&home, args.allow_unsealed, output)?;
+    let subject = Subject { precision: args.precision, ..subject(&home, output)? };
+    let report = self_test::run(&subject, &home.join(layout::SELF_TEST), args.allow_unsealed, output)?;
     output.result(&report, report.to_string().trim_end());
     conclude(&report, &home)
 }
@@ -76,6 +78,7 @@ fn subject(home: &Path, output: &Output) -> Outcome<Subject> {
             vae: choice.and_then(|choice| choice.vae()).map(|vae| vae.path.clone()),
             prediction: choice.and_then(|choice| choice.recommended.prediction.clone()),
             settings: settings_of(&spec)?,
+            precision: Precision::F32,
             damage: generation.verify_file(&spec.model, output)?,
             golden: Some((generation.manifest.id(), spec.clone(), spec.picture.below(&generation.folder))),
         });
@@ -91,6 +94,7 @@ pub(crate) fn embedded() -> Outcome<Subject> {
         vae: None,
         prediction: None,
         settings: self_test::own_settings()?,
+        precision: Precision::F32,
         damage: Vec::new(),
         golden: None,
     })

@@ -9,6 +9,7 @@ use crate::models::ModelChoice;
 use crate::output::Output;
 use crate::self_test::SealedTest;
 use crate::stock::Warehouse;
+use engine::Precision;
 use manifest::layout;
 use seal::{FileRules, Level, SealReport};
 use serde_json::Value;
@@ -24,16 +25,16 @@ pub(crate) fn run(args: &ServeArgs, output: &Output) -> Outcome {
     if !home::is_home(&home) {
         output.say(format!("nothing is installed in `{}`: serving with the built-in model spark", home.display()));
     }
-    serve(&home, &args.page, output)
+    serve(&home, &args.page, args.precision.precision, output)
 }
 
 /// Serves `home` until the program is stopped.
-pub(crate) fn serve(home: &Path, page: &PageArgs, output: &Output) -> Outcome {
+pub(crate) fn serve(home: &Path, page: &PageArgs, precision: Precision, output: &Output) -> Outcome {
     seal::raise_loopback().map_err(|error| {
         Failure::new(format!("the loopback interface of this machine is down and cannot be raised: {error}"))
             .with_hint("raise it first: sudo ip link set lo up")
     })?;
-    let warehouse = Warehouse::open(home)?;
+    let warehouse = Warehouse::open(home, precision)?;
     let outputs = home.join(layout::OUTPUTS);
     let state = home.join(layout::STATE);
     fs_err::create_dir_all(&outputs)?;

@@ -34,7 +34,7 @@ pub(crate) fn without_arguments(output: &Output) -> Outcome {
         return run(&StartArgs { bundle: None, home, page, trust: TrustArgs::default(), no_serve: false }, output);
     }
     if home::is_home(&beside) {
-        return serve::serve(&beside, &page, output);
+        return serve::serve(&beside, &page, engine::Precision::best(), output);
     }
     output.result(&serde_json::json!({ "help": WELCOME }), WELCOME);
     Ok(())
@@ -67,7 +67,7 @@ pub(crate) fn run(args: &StartArgs, output: &Output) -> Outcome {
         return Ok(());
     }
     output.say("[3/3] Open the page");
-    serve::serve(&home, &args.page, output)
+    serve::serve(&home, &args.page, engine::Precision::best(), output)
 }
 
 fn install_and_prove(args: &StartArgs, folder: &Path, home: &Path, steps: u32, output: &Output) -> Outcome {

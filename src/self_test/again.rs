@@ -67,7 +67,7 @@ impl SealedTest {
             Some((spec, file)) => {
                 let golden = fs_err::read(file).map_err(|error| failed(error.to_string()))?;
                 let (golden, _) = Picture::from_png(&golden).map_err(|error| failed(error.to_string()))?;
-                let compared = compare(&picture, &golden, spec, &machine_class());
+                let compared = compare(&picture, &golden, spec, &machine_class(warehouse.precision()));
                 Some(compared.map_err(|failure| failed(failure.to_string()))?)
             }
             None => None,
@@ -90,9 +90,10 @@ impl SealedTest {
             picture: Some(PictureReport {
                 model,
                 settings,
+                precision: warehouse.precision(),
                 load_seconds: 0.0,
                 draw_seconds: began.map_or(0.0, |began| began.elapsed().as_secs_f64()),
-                machine_class: machine_class(),
+                machine_class: machine_class(warehouse.precision()),
                 pixels_sha256: pixels_sha256(&picture),
                 comparison,
             }),

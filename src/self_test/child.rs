@@ -23,6 +23,7 @@ pub(crate) fn run() -> Outcome {
     })?;
     let mut choice = order.model.as_deref().map_or_else(ModelChoice::embedded, ModelChoice::file);
     choice.recommended.prediction = order.prediction.or(choice.recommended.prediction);
+    choice.precision = order.precision;
     let read_only = choice.reads().into_iter().chain(order.vae.clone()).collect();
     let seal = seal::isolate(&FileRules { read_write: Vec::new(), read_only })?;
     let attempts = try_to_get_out(&seal, order.canary);
@@ -60,9 +61,13 @@ fn draw(choice: &ModelChoice, vae: Option<&Path>, settings: &GenerateSettings) -
     let picture = model.generate(settings, &mut |_| ControlFlow::Continue(()))?;
     let draw_seconds = began.elapsed().as_secs_f64();
     let used = UsedFiles { model: UsedFile::new(&model.info().name, ""), ..UsedFiles::default() };
-    let text = Recipe::new(settings.clone(), used).infotext().to_string();
+    let text = Recipe::new(settings.clone(), used).in_precision(model.precision()).infotext().to_string();
     let png = picture.to_png(&[("parameters", &text)])?;
-    let drawn =
-        DrawnPicture { png_length: png.len(), load_seconds, draw_seconds, machine_class: super::machine_class() };
+    let drawn = DrawnPicture {
+        png_length: png.len(),
+        load_seconds,
+        draw_seconds,
+        machine_class: super::machine_class(model.precision()),
+    };
     Ok((drawn, png))
 }

@@ -2,16 +2,16 @@
 
 use super::report::Comparison;
 use crate::failure::Outcome;
-use engine::Picture;
+use engine::{Picture, Precision};
 use manifest::{SelfTestSpec, Sha256};
 
 /// Least PSNR in dB between pictures of machines of different classes. Different processors add numbers in another
 /// order; that moves a few pixels by one step (far above 40 dB), never the picture.
 pub(crate) const LEAST_PSNR: f64 = 35.0;
 
-/// What equal bytes depend on: the processor's class, and the program.
-pub(crate) fn machine_class() -> String {
-    format!("{}, {}", engine::machine_class(), crate::PROGRAM_VERSION)
+/// What equal bytes depend on: the processor's class, with the precision if it is not f32, and the program.
+pub(crate) fn machine_class(precision: Precision) -> String {
+    format!("{}, {}", engine::machine_class(precision), crate::PROGRAM_VERSION)
 }
 
 /// The identity of a picture: the digest of its RGB pixels, row by row.

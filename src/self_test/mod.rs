@@ -76,6 +76,8 @@ struct Order {
     prediction: Option<String>,
     /// What to draw.
     settings: engine::GenerateSettings,
+    /// The precision to draw it in.
+    precision: engine::Precision,
     /// Where a knock would be heard.
     canary: SocketAddr,
 }

@@ -5,7 +5,7 @@ use super::report::{CanaryCounts, PictureReport, SelfTestReport, Verdict};
 use super::{Answer, Order};
 use crate::failure::{Failure, Outcome};
 use crate::{atomic, home};
-use engine::{GenerateSettings, Picture};
+use engine::{GenerateSettings, Picture, Precision};
 use manifest::{Finding, Reporter, SelfTestSpec, Sha256, layout};
 use std::io::{Read, Write as _};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ pub(crate) struct Subject {
     pub(crate) prediction: Option<String>,
     /// What to draw.
     pub(crate) settings: GenerateSettings,
+    /// The precision to draw it in.
+    pub(crate) precision: Precision,
     /// What is wrong with the checkpoint's file.
     pub(crate) damage: Vec<Finding>,
     /// The bundle, with what it says must come out and the picture's file.
@@ -54,6 +56,7 @@ pub(crate) fn run(
         vae: subject.vae.clone(),
         prediction: subject.prediction.clone(),
         settings: subject.settings.clone(),
+        precision: subject.precision,
         canary: canary.address(),
     };
     let (answer, png) = ask_sealed_child(&order, reporter)?;
@@ -67,6 +70,7 @@ pub(crate) fn run(
             Some(PictureReport {
                 model: subject.model_name.clone(),
                 settings: subject.settings.clone(),
+                precision: subject.precision,
                 load_seconds: drawn.load_seconds,
                 draw_seconds: drawn.draw_seconds,
                 machine_class: drawn.machine_class.clone(),

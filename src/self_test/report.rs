@@ -58,6 +58,9 @@ pub(crate) struct PictureReport {
     pub(crate) model: String,
     /// What was drawn, with which settings.
     pub(crate) settings: engine::GenerateSettings,
+    /// The precision that products were taken in; older reports do not say: f32.
+    #[serde(default)]
+    pub(crate) precision: engine::Precision,
     /// Seconds for loading the model.
     pub(crate) load_seconds: f64,
     /// Seconds for drawing.
@@ -150,12 +153,13 @@ impl fmt::Display for SelfTestReport {
             writeln!(f, "\nPicture: \"{}\" by {}", settings.prompt, picture.model)?;
             writeln!(
                 f,
-                "  {}x{}, {} steps of {}, seed {}; loaded in {:.2} s, drawn in {:.2} s",
+                "  {}x{}, {} steps of {}, seed {}, in {}; loaded in {:.2} s, drawn in {:.2} s",
                 settings.width,
                 settings.height,
                 settings.steps,
                 settings.sampler_name(),
                 settings.seed,
+                picture.precision,
                 picture.load_seconds,
                 picture.draw_seconds
             )?;

@@ -6,8 +6,8 @@ use super::field::{Field, by_name, named, number, put, set, set_number, size, te
 use super::{Recipe, UsedFile};
 use crate::image_ops::{Extension, ResizeMode};
 use crate::{
-    Emphasis, HiresSettings, ImageSettings, InpaintFill, InpaintSettings, RefinerSettings, Sampler, SamplingSettings,
-    Scheduler, UpscalerName,
+    Emphasis, HiresSettings, ImageSettings, InpaintFill, InpaintSettings, Precision, RefinerSettings, Sampler,
+    SamplingSettings, Scheduler, UpscalerName,
 };
 
 /// All of them. A field that makes another one more precise comes after it.
@@ -413,11 +413,18 @@ const HIRES: &[Field] = &[
     ),
 ];
 
-const LAST: &[Field] = &[Field::new(
-    "Version",
-    |recipe| text(&recipe.program),
-    |recipe, value| put(&mut recipe.program, value.to_owned()),
-)];
+const LAST: &[Field] = &[
+    Field::new(
+        "Precision",
+        |recipe| (recipe.precision != Precision::F32).then(|| recipe.precision.to_string()),
+        |recipe, value| match value {
+            "f32" => put(&mut recipe.precision, Precision::F32),
+            "bf16" => put(&mut recipe.precision, Precision::Bf16),
+            _ => None,
+        },
+    ),
+    Field::new("Version", |recipe| text(&recipe.program), |recipe, value| put(&mut recipe.program, value.to_owned())),
+];
 
 fn image(recipe: &mut Recipe) -> &mut ImageSettings {
     recipe.settings.image.get_or_insert_default()

@@ -143,6 +143,17 @@ mod tests {
     }
 
     #[test]
+    fn the_text_names_the_precision_if_it_is_not_f32() {
+        let recipe = Recipe::new(settings(), UsedFiles::default()).in_precision(Precision::Bf16);
+        let text = recipe.infotext().to_string();
+        assert!(text.ends_with("RNG: CPU, Precision: bf16, Version: fieldforge 0.1.0"), "{text}");
+        assert_eq!(Recipe::understand(&Infotext::parse(&text), &settings()), recipe);
+        let odd =
+            Recipe::understand(&Infotext::parse("a\nSteps: 3, Size: 64x64, Seed: 1, Precision: full"), &settings());
+        assert_eq!((odd.precision, odd.other.len()), (Precision::F32, 1));
+    }
+
+    #[test]
     fn texts_of_other_programs_are_understood() {
         let understood = |text: &str| Recipe::understand(&Infotext::parse(text), &settings());
         let old = understood(

@@ -346,15 +346,40 @@ mod tests {
         out
     }
 
+    fn compare(shape: AttentionShape, precision: Precision, bound: f64) {
+        let (queries, keys) = (shape.batch * shape.queries * shape.width, shape.batch * shape.keys * shape.width);
+        let (q, k, v) = (numbers(queries, 0.0), numbers(keys, 1.0), numbers(keys, 2.0));
+        let found = precision.during(|| attention(&q, &k, &v, shape));
+        for (found, expected) in found.iter().zip(naive(&q, &k, &v, shape)) {
+            assert!((f64::from(*found) - expected).abs() < bound, "{precision}: {found} is not {expected}");
+        }
+    }
+
     #[test]
     fn blocks_of_queries_equal_the_definition() {
         for causal in [false, true] {
             let shape = AttentionShape { batch: 2, queries: 150, keys: 150, width: 24, heads: 3, causal };
-            let count = 2 * 150 * 24;
-            let (q, k, v) = (numbers(count, 0.0), numbers(count, 1.0), numbers(count, 2.0));
-            let found = attention(&q, &k, &v, shape);
-            for (found, expected) in found.iter().zip(naive(&q, &k, &v, shape)) {
-                assert!((f64::from(*found) - expected).abs() < 1e-6, "{found} is not {expected}");
+            compare(shape, Precision::F32, 1e-6);
+        }
+        for (queries, keys, width, heads) in [(49, 77, 80, 2), (25, 131, 99, 3), (64, 64, 64, 1), (24, 25, 75, 1)] {
+            let shape = AttentionShape { batch: 2, queries, keys, width, heads, causal: false };
+            compare(shape, Precision::F32, 1e-6);
+            // 8 significant bits of queries, keys, values and weights
+            compare(shape, Precision::Bf16, 8e-3);
+            compare(AttentionShape { causal: true, queries: keys.min(queries), ..shape }, Precision::Bf16, 8e-3);
+        }
+    }
+
+    #[test]
+    fn scores_far_apart_are_no_trouble() {
+        let shape = AttentionShape { batch: 1, queries: 30, keys: 90, width: 32, heads: 1, causal: false };
+        let key = |at: usize| if at / 32 == 17 { 100.0 } else { -100.0 };
+        let (q, k) = (vec![30.0; 30 * 32], (0..90 * 32).map(key).collect::<Vec<f32>>());
+        let v = numbers(90 * 32, 2.0);
+        for precision in [Precision::F32, Precision::Bf16] {
+            let found = precision.during(|| attention(&q, &k, &v, shape));
+            for (found, expected) in found.iter().zip(v[17 * 32..][..32].iter().cycle()) {
+                assert!((found - expected).abs() < 4e-3, "{precision}: {found} is not {expected}");
             }
         }
     }

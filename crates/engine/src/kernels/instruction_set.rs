@@ -87,6 +87,12 @@ pub(crate) fn description() -> &'static str {
         #[cfg(target_arch = "x86_64")]
         _ => "SSE2",
         #[cfg(not(target_arch = "x86_64"))]
-        InstructionSet::Best => if cfg!(target_arch = "aarch64") { "NEON" } else { "no vectors" },
+        InstructionSet::Best => {
+            if cfg!(target_arch = "aarch64") {
+                "NEON"
+            } else {
+                "no vectors"
+            }
+        }
     }
 }

@@ -4,12 +4,12 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::bf16;
-use super::{dispatch, has_bf16};
 use super::precision::Precision;
 use super::scratch::Scratch;
 use super::shared::Shared;
 use super::tile;
 use super::weight::Weight;
+use super::{dispatch, has_bf16};
 
 /// Bytes of the weights that one task holds widened: about what a core's second-level cache takes.
 const PANELS: usize = 384 * 1024;
@@ -51,7 +51,8 @@ pub(crate) fn product<'x>(
     let depth = weight.inputs() * weight.taps();
     let rounded = Precision::current() == Precision::Bf16 && bf16::pays(rows, weight.inputs(), outputs);
     let paired = rounded && has_bf16();
-    let (width, element) = if paired { (bf16::COLUMNS, size_of::<u16>()) } else { (dispatch(&Width), size_of::<f32>()) };
+    let (width, element) =
+        if paired { (bf16::COLUMNS, size_of::<u16>()) } else { (dispatch(&Width), size_of::<f32>()) };
     let panels = (PANELS / (depth * width * element)).clamp(1, outputs.div_ceil(width).max(1));
     let groups = outputs.div_ceil(panels * width);
     // few groups of columns: rows are divided, too, so that no thread waits; the sums do not change by it
@@ -208,27 +209,97 @@ mod tests {
         (0..count).map(|i| (i as f32 * 0.618 + seed).sin()).collect()
     }
 
+    /// The result and its definition in f64.
+    fn both(
+        x: &[f32],
+        (w, elements): (&[f32], Elements<'_>),
+        (rows, inputs, outputs, taps): (usize, usize, usize, usize),
+        precision: Precision,
+    ) -> (Vec<f32>, Vec<f64>) {
+        let rounded = precision == Precision::Bf16 && bf16::pays(rows, inputs, outputs);
+        let exact = |value: f32| f64::from(if rounded { bf16::round(value) } else { value });
+        let bias = numbers(outputs, 0.3);
+        let weight = Weight::new(elements, outputs, inputs, taps);
+        let mut out = vec![f32::NAN; rows * outputs];
+        let row = |r: usize, tap: usize| &x[(r * taps + tap) * inputs..][..inputs];
+        precision.during(|| product(row, &weight, Bias::Outputs(&bias), &mut out));
+        let mut expected = Vec::new();
+        for r in 0..rows {
+            for o in 0..outputs {
+                let mut sum = f64::from(bias[o]);
+                for tap in 0..taps {
+                    for i in 0..inputs {
+                        sum += exact(row(r, tap)[i]) * exact(w[(o * inputs + i) * taps + tap]);
+                    }
+                }
+                expected.push(sum);
+            }
+        }
+        (out, expected)
+    }
+
+    /// Rows, inputs, outputs, taps: whole tiles and panels, and every kind of rest.
+    const SIZES: [(usize, usize, usize, usize); 11] = [
+        (1, 1, 1, 1),
+        (37, 130, 29, 1),
+        (13, 7, 70, 9),
+        (100, 64, 64, 1),
+        (5, 3, 33, 2),
+        (25, 40, 32, 1),
+        (24, 24, 24, 1),
+        (29, 31, 65, 1),
+        (31, 33, 100, 9),
+        (64, 96, 127, 2),
+        (47, 161, 259, 1),
+    ];
+
     #[test]
     fn products_equal_their_definition() {
-        for (rows, inputs, outputs, taps) in
-            [(1, 1, 1, 1), (37, 130, 29, 1), (13, 7, 70, 9), (100, 64, 64, 1), (5, 3, 33, 2), (25, 40, 32, 1)]
-        {
+        for size @ (rows, inputs, outputs, taps) in SIZES {
             let (x, w) = (numbers(rows * taps * inputs, 0.1), numbers(outputs * inputs * taps, 0.7));
-            let bias = numbers(outputs, 0.3);
-            let weight = Weight::new(Elements::F32(&w), outputs, inputs, taps);
-            let mut out = vec![f32::NAN; rows * outputs];
-            let row = |r: usize, tap: usize| &x[(r * taps + tap) * inputs..][..inputs];
-            product(row, &weight, Bias::Outputs(&bias), &mut out);
-            for r in 0..rows {
-                for o in 0..outputs {
-                    let mut expected = f64::from(bias[o]);
-                    for tap in 0..taps {
-                        for i in 0..inputs {
-                            expected += f64::from(row(r, tap)[i]) * f64::from(w[(o * inputs + i) * taps + tap]);
-                        }
-                    }
-                    let found = f64::from(out[r * outputs + o]);
-                    assert!((found - expected).abs() < 1e-4, "({r}, {o}): {found} is not {expected}");
+            for precision in [Precision::F32, Precision::Bf16] {
+                let (found, expected) = both(&x, (&w, Elements::F32(&w)), size, precision);
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!((f64::from(*found) - expected).abs() < 1e-4, "{size:?} {precision}: {found}, {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_of_every_type_equal_their_definition() {
+        let size @ (rows, inputs, outputs, taps) = (26, 67, 90, 1);
+        let (x, w) = (numbers(rows * taps * inputs, 0.1), numbers(outputs * inputs * taps, 0.7));
+        let half: Vec<half::f16> = w.iter().map(|&value| half::f16::from_f32(value)).collect();
+        let brain: Vec<half::bf16> = w.iter().map(|&value| half::bf16::from_f32(value)).collect();
+        let widened_half: Vec<f32> = half.iter().map(|value| value.to_f32()).collect();
+        let widened_brain: Vec<f32> = brain.iter().map(|value| value.to_f32()).collect();
+        for precision in [Precision::F32, Precision::Bf16] {
+            for (widened, elements) in [(&widened_half, Elements::F16(&half)), (&widened_brain, Elements::Bf16(&brain))]
+            {
+                let (found, expected) = both(&x, (widened, elements), size, precision);
+                for (found, expected) in found.iter().zip(expected) {
+                    assert!((f64::from(*found) - expected).abs() < 1e-4, "{precision}: {found}, {expected}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_smallest_and_the_largest_numbers_are_multiplied() {
+        let size @ (rows, inputs, outputs, taps) = (30, 40, 30, 1);
+        // from denormal numbers, which bf16 takes for 0, to nearly the largest
+        let spread = |count: usize, seed: f32| -> Vec<f32> {
+            numbers(count, seed).into_iter().enumerate().map(|(i, x)| x * 10_f32.powi(i as i32 % 37 - 41)).collect()
+        };
+        let (x, w) = (spread(rows * taps * inputs, 0.1), numbers(outputs * inputs * taps, 0.7));
+        for factor in [1.0, 1e36] {
+            let w: Vec<f32> = w.iter().map(|value| value * factor).collect();
+            for precision in [Precision::F32, Precision::Bf16] {
+                let (found, expected) = both(&x, (&w, Elements::F32(&w)), size, precision);
+                for (found, expected) in found.iter().zip(expected) {
+                    let error = (f64::from(*found) - expected).abs();
+                    assert!(error <= 1e-5 * expected.abs().max(1.0), "{precision}: {found} is not {expected}");
                 }
             }
         }

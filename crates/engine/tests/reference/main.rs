@@ -10,6 +10,7 @@ mod networks;
 mod noise;
 mod pictures;
 mod pipelines;
+mod precision;
 mod procedural;
 mod prompt_states;
 mod prompts;

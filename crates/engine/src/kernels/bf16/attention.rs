@@ -1,15 +1,16 @@
 //! Attention with both products in bf16, by AVX512-BF16; the softmax between them is f32.
 
 use std::arch::x86_64::{
-    __m512,     _mm512_add_ps, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_reduce_add_ps, _mm512_reduce_max_ps,
-    _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps, _mm512_storeu_si512, _mm512_sub_ps,
+    __m512, _mm512_add_ps, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_reduce_add_ps,
+    _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps,
+    _mm512_storeu_si512, _mm512_sub_ps,
 };
 
 use super::super::attention::{AttentionShape, Block};
 use super::super::scratch::Scratch;
+use super::COLUMNS;
 use super::pack::interleave;
 use super::tile::{self, ROWS};
-use super::COLUMNS;
 
 /// Queries whose scores are in memory at once, per thread.
 pub(in super::super) const QUERIES: usize = 4 * ROWS;

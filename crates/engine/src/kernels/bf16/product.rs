@@ -2,9 +2,9 @@
 
 use super::super::product::Task;
 use super::super::scratch::Scratch;
+use super::COLUMNS;
 use super::pack::pack;
 use super::tile::{self, ROWS};
-use super::COLUMNS;
 
 impl<'x, F: Fn(usize, usize) -> &'x [f32]> Task<'_, F> {
     /// Some rows times some panels of 64 columns.

@@ -23,13 +23,7 @@ const LANES: usize = 16;
 /// # Panics
 /// When there are fewer elements.
 #[target_feature(enable = "avx512f,avx512bf16")]
-pub(super) fn multiply(
-    rows: &[u32],
-    pairs: usize,
-    panel: &[u32],
-    columns: usize,
-    (sums, stride): (&mut [f32], usize),
-) {
+pub(super) fn multiply(rows: &[u32], pairs: usize, panel: &[u32], columns: usize, (sums, stride): (&mut [f32], usize)) {
     match columns.div_ceil(LANES) {
         0 => {}
         1 => of_vectors::<1>(rows, pairs, panel, sums, stride),
