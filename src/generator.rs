@@ -138,7 +138,11 @@ impl server::Generate for Generator {
     fn system(&self) -> Value {
         let stock = self.warehouse.stock();
         let loading = self.warming.load(Ordering::Relaxed).then(|| stock.choices.first()).flatten();
-        system_report::report(self.warehouse.home(), loading.map(|choice| choice.id.as_str()))
+        system_report::report(
+            self.warehouse.home(),
+            self.warehouse.precision(),
+            loading.map(|choice| choice.id.as_str()),
+        )
     }
 
     fn self_test(&self) -> Result<GenerateRequest, GenerateError> {

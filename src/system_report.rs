@@ -1,23 +1,23 @@
 //! Facts about the machine and the engine, for the page's System screen.
 
 use crate::system;
+use engine::Precision;
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// What can be known from inside the seal; `null` for what the system does not tell.
-pub(crate) fn report(home: &Path, loading: Option<&str>) -> Value {
+pub(crate) fn report(home: &Path, precision: Precision, loading: Option<&str>) -> Value {
     let cpus = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let processor =
         cpus.lines().find_map(|line| line.strip_prefix("model name")?.split_once(':')).map(|(_, name)| name.trim());
     let meminfo = fs_err::read_to_string("/proc/meminfo").unwrap_or_default();
     let status = fs_err::read_to_string("/proc/self/status").unwrap_or_default();
-    let kernels = std::env::var("FIELDFORGE_KERNELS").ok();
     json!({
         "processor": processor,
         "threads": std::thread::available_parallelism().map(usize::from).ok(),
-        "kernels": kernels.unwrap_or_else(|| "best".to_owned()),
-        "machine_class": engine::machine_class(),
-        "precision": "weights as their file has them (f32, f16, bf16), sums in f32",
+        "kernels": engine::instructions(),
+        "machine_class": engine::machine_class(precision),
+        "precision": precision,
         "kernel": system::kernel(),
         "memory": {
             "total": kib(&meminfo, "MemTotal:"),
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn this_machine_is_described() {
-        let report = report(&std::env::temp_dir(), Some("spark"));
+        let report = report(&std::env::temp_dir(), Precision::F32, Some("spark"));
         assert_eq!(report["loading"], "spark");
         assert!(report["disk"]["free"].as_u64() <= report["disk"]["total"].as_u64());
         if cfg!(target_os = "linux") {
