@@ -14,7 +14,7 @@ use crate::picture_table::{Filter, Place};
 use crate::queue::{Line, NotCancelled};
 use crate::studio::{CANCEL_PATIENCE, Studio};
 use crate::target::{Target, encode};
-use crate::{ModelCard, PictureRef, gate, page};
+use crate::{ModelCard, PictureRef, gate, page, sdapi};
 
 /// Most bytes of a request body: thousands of orders with prompts of their own.
 const MAX_BODY: u64 = 4 << 20;
@@ -30,6 +30,8 @@ const SELF_TEST_PICTURE: &str = "/api/v1/self-test/picture.png";
 /// Answers every request of the server.
 pub(crate) struct Api {
     pub(crate) studio: Studio,
+    /// What A1111's clients have under way.
+    pub(crate) tasks: sdapi::Tasks,
 }
 
 #[derive(Serialize)]
@@ -83,6 +85,7 @@ impl Api {
         let parts: Vec<&str> = target.parts.iter().map(String::as_str).collect();
         match parts.as_slice() {
             ["api", "v1", rest @ ..] => self.api(rest, &target, call),
+            ["sdapi" | "internal" | "controlnet", ..] => Ok(sdapi::answer(&self.studio, &self.tasks, &target, call)),
             ["outputs", name] => {
                 only_get(call, reading)?;
                 self.output(name, &target, call)

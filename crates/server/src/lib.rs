@@ -86,6 +86,7 @@ mod queue;
 mod remarks;
 mod request_parts;
 mod respond;
+mod sdapi;
 mod server;
 mod socket;
 mod store;

@@ -202,7 +202,7 @@ fn seed(fields: &Map<String, Value>, count: u64) -> Result<u64, ApiError> {
 }
 
 /// 32 random bits, the range that every other program's seed field accepts.
-fn random_seed() -> u64 {
+pub(crate) fn random_seed() -> u64 {
     // The standard library keys this hasher from the system's random source.
     RandomState::new().hash_one(std::time::Instant::now()) >> 32
 }

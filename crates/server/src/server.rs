@@ -174,7 +174,7 @@ impl Server {
             facts,
             remarks,
         };
-        let api: Arc<dyn Handler> = Arc::new(Api { studio });
+        let api: Arc<dyn Handler> = Arc::new(Api { studio, tasks: crate::sdapi::Tasks::default() });
         accept::serve(&self.listener, &api, &stop);
         // From here on nobody can connect.
         drop(self.listener);

@@ -1,22 +1,27 @@
 //! An engine that draws grey squares at a chosen pace.
 
 use std::ops::ControlFlow;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use server::{Generate, GenerateError, GenerateRequest, Generated, ModelCard, Progress};
+use server::{
+    Asset, AssetKind, Generate, GenerateError, GenerateRequest, Generated, ModelCard, PictureFacts, Progress, Style,
+};
 
 /// Words in the prompt choose what happens: `fail`, `crash`, `rubbish`, `noise` (a large file).
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) step: Duration,
     pub(crate) previews: AtomicUsize,
+    /// The last request that was drawn.
+    pub(crate) last: Mutex<Option<GenerateRequest>>,
 }
 
 impl Fake {
     pub(crate) fn slow() -> Self {
-        Self { step: Duration::from_millis(50), previews: AtomicUsize::new(0) }
+        Self { step: Duration::from_millis(50), ..Self::default() }
     }
 }
 
@@ -43,8 +48,43 @@ impl Generate for Fake {
         vec!["Euler".into(), "Euler a".into()]
     }
 
+    fn assets(&self) -> Vec<Asset> {
+        [(AssetKind::Controlnet, "edges"), (AssetKind::Upscaler, "twice"), (AssetKind::Lora, "ink")]
+            .into_iter()
+            .map(|(kind, name)| Asset {
+                kind,
+                name: name.into(),
+                title: name.into(),
+                file: format!("{name}.safetensors"),
+                family: None,
+                licence: "CC0-1.0".into(),
+                size: 1,
+                sha256: Some("0123456789abcdef".repeat(4)),
+                trigger_words: Vec::new(),
+                scale: (kind == AssetKind::Upscaler).then_some(2),
+                note: String::new(),
+            })
+            .collect()
+    }
+
+    fn styles(&self) -> Vec<Style> {
+        vec![Style { name: "Ink".into(), prompt: "{prompt}, in ink".into(), negative_prompt: "colour".into() }]
+    }
+
     fn schedulers(&self) -> Vec<String> {
         vec!["Automatic".into(), "Karras".into()]
+    }
+
+    fn read_picture(&self, bytes: &[u8]) -> Result<PictureFacts, GenerateError> {
+        let wrong = |error: png::DecodingError| GenerateError::Failed { message: error.to_string(), hint: None };
+        let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().map_err(wrong)?;
+        let text = |keyword: &str| {
+            let found = reader.info().utf8_text.iter().find(|chunk| chunk.keyword == keyword)?;
+            found.get_text().ok()
+        };
+        let (width, height) = reader.info().size();
+        let settings = text("fieldforge").and_then(|text| serde_json::from_str(&text).ok());
+        Ok(PictureFacts { width, height, settings, infotext: text("parameters"), remarks: Vec::new() })
     }
 
     fn generate(
@@ -52,6 +92,7 @@ impl Generate for Fake {
         request: &GenerateRequest,
         progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
     ) -> Result<Generated, GenerateError> {
+        *self.last.lock().expect("no panic") = Some(request.clone());
         for step in 1..=request.steps {
             thread::sleep(self.step);
             let preview_png = request.previews.wanted().then(|| {

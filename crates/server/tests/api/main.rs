@@ -9,4 +9,5 @@ mod generation;
 mod history;
 mod hostile;
 mod refusals;
+mod sdapi;
 mod starting;
