@@ -1,31 +1,21 @@
 //! The interface `/api/v1`, the pictures and the page: which address does what.
 
-use std::time::UNIX_EPOCH;
-
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
 use crate::generate_request::{MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE};
 use crate::http::{Body, Call, Handler, Reply};
-use crate::job::{Job, Source};
-use crate::order::read_order;
-use crate::picture_table::{Filter, Place};
-use crate::queue::{Line, NotCancelled};
-use crate::studio::{CANCEL_PATIENCE, Studio};
-use crate::target::{Target, encode};
-use crate::{ModelCard, PictureRef, gate, page, sdapi};
+use crate::queue::Line;
+use crate::route::{Ask, Found, Route, find};
+use crate::studio::Studio;
+use crate::target::Target;
+use crate::{
+    ModelCard, api_jobs as jobs, api_models as models, api_pictures as pictures, gate, page, sdapi, self_test,
+};
 
-/// Most bytes of a request body: thousands of orders with prompts of their own.
-const MAX_BODY: u64 = 4 << 20;
 /// Most bytes of a picture that is sent.
 pub(crate) const MAX_UPLOAD: u64 = 64 << 20;
-/// Pictures of one page of the history, if the request names no number.
-const PAGE: usize = 60;
-/// Most pictures of one page of the history.
-const MAX_PAGE: usize = 500;
-/// Where the self-test's picture is served.
-const SELF_TEST_PICTURE: &str = "/api/v1/self-test/picture.png";
 
 /// Answers every request of the server.
 pub(crate) struct Api {
@@ -33,6 +23,46 @@ pub(crate) struct Api {
     /// What A1111's clients have under way.
     pub(crate) tasks: sdapi::Tasks,
 }
+
+/// Every address but the page's and the other dialects'. `docs/openapi.json` describes exactly these.
+pub(crate) const ROUTES: &[Route] = &[
+    Route { method: "GET", path: "/api/v1/status", answer: status },
+    Route { method: "GET", path: "/api/v1/healthz", answer: healthz },
+    Route { method: "GET", path: "/api/v1/seal", answer: seal },
+    Route { method: "GET", path: "/api/v1/system", answer: system },
+    Route { method: "GET", path: "/api/v1/openapi.json", answer: openapi },
+    Route { method: "GET", path: "/api/v1/self-test", answer: last_self_test },
+    Route { method: "POST", path: "/api/v1/self-test", answer: self_test_again },
+    Route { method: "GET", path: self_test::PICTURE, answer: self_test_picture },
+    Route { method: "GET", path: "/api/v1/events", answer: events },
+    Route { method: "POST", path: "/api/v1/generate", answer: jobs::generate },
+    Route { method: "GET", path: "/api/v1/jobs", answer: jobs::list },
+    Route { method: "GET", path: "/api/v1/jobs/{id}", answer: jobs::one },
+    Route { method: "DELETE", path: "/api/v1/jobs/{id}", answer: jobs::cancel },
+    Route { method: "POST", path: "/api/v1/jobs/{id}/move", answer: jobs::change_place },
+    Route { method: "DELETE", path: "/api/v1/batches/{id}", answer: jobs::cancel_batch },
+    Route { method: "GET", path: "/api/v1/queue", answer: jobs::line },
+    Route { method: "DELETE", path: "/api/v1/queue", answer: jobs::clear },
+    Route { method: "POST", path: "/api/v1/queue/pause", answer: jobs::pause },
+    Route { method: "POST", path: "/api/v1/queue/resume", answer: jobs::resume },
+    Route { method: "GET", path: "/api/v1/pictures", answer: pictures::list },
+    Route { method: "POST", path: "/api/v1/pictures/delete", answer: pictures::delete_many },
+    Route { method: "POST", path: "/api/v1/pictures/restore", answer: pictures::restore_many },
+    Route { method: "GET", path: "/api/v1/pictures/{id}", answer: pictures::one },
+    Route { method: "PATCH", path: "/api/v1/pictures/{id}", answer: pictures::change },
+    Route { method: "DELETE", path: "/api/v1/pictures/{id}", answer: pictures::delete },
+    Route { method: "POST", path: "/api/v1/pictures/{id}/restore", answer: pictures::restore },
+    Route { method: "DELETE", path: "/api/v1/trash", answer: pictures::empty_trash },
+    Route { method: "POST", path: "/api/v1/uploads", answer: pictures::upload },
+    Route { method: "POST", path: "/api/v1/read", answer: pictures::read },
+    Route { method: "GET", path: "/api/v1/models", answer: models::list },
+    Route { method: "POST", path: "/api/v1/models", answer: models::add },
+    Route { method: "GET", path: "/api/v1/models/{kind}/{name}/preview", answer: models::preview },
+    Route { method: "POST", path: "/api/v1/models/{kind}/{name}/check", answer: models::check },
+    Route { method: "GET", path: "/api/v1/tasks/{id}", answer: models::task },
+    Route { method: "GET", path: "/outputs/{id}.png", answer: pictures::file },
+    Route { method: "GET", path: "/thumbnails/{id}.jpg", answer: pictures::thumbnail },
+];
 
 #[derive(Serialize)]
 struct Status<'a> {
@@ -43,6 +73,8 @@ struct Status<'a> {
     queue: Line,
     limits: Limits,
     seal_level: Option<&'a str>,
+    /// What a person should know, one sentence each.
+    remarks: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -51,21 +83,6 @@ struct Limits {
     side_multiple: u32,
     min_side: u32,
     max_steps: u32,
-}
-
-#[derive(Serialize)]
-struct Jobs {
-    jobs: Vec<Job>,
-}
-
-#[derive(Serialize)]
-struct Uploaded {
-    picture: PictureRef,
-}
-
-#[derive(Serialize)]
-struct Health {
-    ok: bool,
 }
 
 impl Handler for Api {
@@ -82,212 +99,167 @@ impl Api {
             gate::check_origin(call, self.studio.port)?;
         }
         let target = Target::parse(&call.target)?;
-        let parts: Vec<&str> = target.parts.iter().map(String::as_str).collect();
-        match parts.as_slice() {
-            ["api", "v1", rest @ ..] => self.api(rest, &target, call),
-            ["sdapi" | "internal" | "controlnet", ..] => Ok(sdapi::answer(&self.studio, &self.tasks, &target, call)),
-            ["outputs", name] => {
-                only_get(call, reading)?;
-                self.output(name, &target, call)
-            }
-            _ => {
-                only_get(call, reading)?;
-                Ok(page::serve(&parts.join("/"), call))
-            }
-        }
-    }
-
-    fn api(&self, parts: &[&str], target: &Target, call: &mut Call<'_>) -> Result<Reply, ApiError> {
-        let method = call.method.clone();
-        let wrong = |allow| Err(ApiError::wrong_method(&shown(&method), &shown(&call.target), allow));
-        let reading = matches!(method.as_str(), "GET" | "HEAD");
-        match (parts, method.as_str()) {
-            (["status"], _) if reading => Ok(self.status()),
-            (["healthz"], _) if reading => Ok(Reply::json(200, &Health { ok: true })),
-            (["seal"], _) if reading => Ok(Reply::json(200, &self.studio.facts.seal)),
-            (["self-test"], _) if reading => self.self_test(),
-            (["self-test", "picture.png"], _) if reading => match &self.studio.facts.self_test_picture {
-                Some(png) => {
-                    Ok(Reply::new(200, "image/png", Body::Bytes(png.clone())).header("Cache-Control", "no-cache"))
+        let wrong = |allow| Err(ApiError::wrong_method(&shown(&call.method), &shown(&call.target), allow));
+        match find(ROUTES, &call.method, &target) {
+            Found::Route(route, ask) => (route.answer)(self, &ask, call),
+            Found::Methods(methods) => wrong(methods),
+            Found::Nothing => {
+                let parts: Vec<&str> = target.parts.iter().map(String::as_str).collect();
+                match parts.as_slice() {
+                    ["sdapi" | "internal" | "controlnet", ..] => {
+                        Ok(sdapi::answer(&self.studio, &self.tasks, &target, call))
+                    }
+                    ["api", "v1", ..] => Err(ApiError::not_found(&shown(&call.target))),
+                    ["outputs" | "thumbnails", name] => Err(pictures::unknown(name)),
+                    _ if !reading => wrong("GET, HEAD".to_owned()),
+                    _ => Ok(page::serve(&parts.join("/"), call)),
                 }
-                None => Err(ApiError::not_found(SELF_TEST_PICTURE)),
-            },
-            (["events"], "GET") => {
-                gate::check_origin(call, self.studio.port)?;
-                Ok(Reply::new(200, "text/event-stream; charset=utf-8", Body::Events(self.studio.queue.subscribe()))
-                    .header("Cache-Control", "no-store"))
             }
-            (["pictures"], _) if reading => self.pictures(target),
-            (["uploads"], "POST") => self.upload(call),
-            (["jobs", id], _) if reading => match self.studio.queue.find(id) {
-                Some(job) => Ok(Reply::json(200, &job)),
-                None => Err(no_job(id)),
-            },
-            (["generate"], "POST") => self.submit(call),
-            (["jobs", id], "DELETE") => match self.studio.queue.cancel(id, CANCEL_PATIENCE) {
-                Ok(job) => Ok(Reply::json(200, &job)),
-                Err(NotCancelled::Unknown) => Err(no_job(id)),
-                Err(NotCancelled::Over(job)) => {
-                    Err(ApiError::new(409, "already_over", format!("the job `{}` is already over", job.id)))
-                }
-            },
-            (["pictures", id], "DELETE") => match self.studio.history.remove(id) {
-                Some(Ok(())) => Ok(Reply::empty(204)),
-                Some(Err(error)) => {
-                    Err(ApiError::new(500, "not_deleted", format!("the picture stays where it is: {error}")))
-                }
-                None => Err(no_picture(id)),
-            },
-            (["pictures", id, "restore"], "POST") => self.restore(id),
-            (["status" | "healthz" | "seal" | "self-test" | "pictures"] | ["self-test", "picture.png"], _) => {
-                wrong("GET, HEAD")
-            }
-            (["events"], _) => wrong("GET"),
-            (["generate" | "uploads"] | ["pictures", _, "restore"], _) => wrong("POST"),
-            (["jobs", _], _) => wrong("GET, HEAD, DELETE"),
-            (["pictures", _], _) => wrong("DELETE"),
-            _ => Err(ApiError::not_found(&shown(&call.target))),
         }
-    }
-
-    fn status(&self) -> Reply {
-        Reply::json(
-            200,
-            &Status {
-                version: &self.studio.version,
-                models: self.studio.generate.models(),
-                samplers: self.studio.generate.samplers(),
-                schedulers: self.studio.generate.schedulers(),
-                queue: self.studio.queue.short_line(),
-                limits: Limits {
-                    max_side: MAX_SIDE,
-                    side_multiple: SIDE_MULTIPLE,
-                    min_side: MIN_SIDE,
-                    max_steps: MAX_STEPS,
-                },
-                seal_level: self.studio.facts.seal.get("level").and_then(Value::as_str),
-            },
-        )
-    }
-
-    fn self_test(&self) -> Result<Reply, ApiError> {
-        let Some(report) = &self.studio.facts.self_test else {
-            return Err(ApiError::new(404, "no_self_test", "no self-test was run on this installation")
-                .hint("run `fieldforge selftest`"));
-        };
-        let mut report = report.clone();
-        if let Value::Object(fields) = &mut report {
-            let url = self.studio.facts.self_test_picture.as_ref().map(|_| Value::from(SELF_TEST_PICTURE));
-            fields.insert("picture_url".to_owned(), url.unwrap_or(Value::Null));
-        }
-        Ok(Reply::json(200, &report))
-    }
-
-    fn submit(&self, call: &mut Call<'_>) -> Result<Reply, ApiError> {
-        let kind = call.header("content-type").unwrap_or_default();
-        let kind = kind.split_once(';').map_or(kind, |(kind, _)| kind).trim();
-        // A page of another site cannot send this type without asking first, and is refused then.
-        if !kind.eq_ignore_ascii_case("application/json") {
-            return Err(ApiError::new(415, "wrong_content_type", "the body must be sent as application/json")
-                .hint("send the header `Content-Type: application/json`"));
-        }
-        let body = call.read_body(MAX_BODY)?;
-        let requests = read_order(&body, &*self.studio.generate)?;
-        Ok(Reply::json(202, &Jobs { jobs: self.studio.submit(requests, Source::Page)? }))
-    }
-
-    /// Keeps a picture to start from.
-    fn upload(&self, call: &mut Call<'_>) -> Result<Reply, ApiError> {
-        let bytes = call.read_body(MAX_UPLOAD)?;
-        Ok(Reply::json(201, &Uploaded { picture: self.studio.keep(&bytes)? }))
-    }
-
-    fn pictures(&self, target: &Target) -> Result<Reply, ApiError> {
-        let limit = match target.query("limit") {
-            None => PAGE,
-            Some(text) => text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit)).ok_or_else(|| {
-                ApiError::new(400, "out_of_range", format!("`limit` must be a number from 1 to {MAX_PAGE}"))
-            })?,
-        };
-        let filter = Filter::default();
-        match self.studio.history.page(&filter, target.query("before"), limit).map_err(unreadable)? {
-            Some(page) => Ok(Reply::json(200, &page)),
-            None => Err(no_picture(target.query("before").unwrap_or_default())),
-        }
-    }
-
-    fn restore(&self, id: &str) -> Result<Reply, ApiError> {
-        match self.studio.history.restore(id) {
-            Ok(picture) => Ok(Reply::json(200, &picture)),
-            Err(error) => Err(match error.kind() {
-                std::io::ErrorKind::NotFound => {
-                    ApiError::new(404, "not_in_trash", format!("there is no deleted picture `{}`", shown(id)))
-                }
-                std::io::ErrorKind::AlreadyExists => {
-                    ApiError::new(409, "already_there", format!("the picture is not restored: {error}"))
-                }
-                _ => ApiError::new(500, "not_restored", format!("the picture is not restored: {error}")),
-            }),
-        }
-    }
-
-    fn output(&self, name: &str, target: &Target, call: &Call<'_>) -> Result<Reply, ApiError> {
-        let id = name.strip_suffix(".png").ok_or_else(|| no_picture(name))?;
-        // Only names that the index knows are opened: no path is ever made from the address.
-        let (file, length) = match self.studio.history.open(Place::Folder, id) {
-            None => return Err(no_picture(id)),
-            Some(Ok(opened)) => opened,
-            Some(Err(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(ApiError::new(410, "gone", format!("the picture was taken away: {error}")));
-            }
-            Some(Err(error)) => {
-                return Err(ApiError::new(500, "unreadable", format!("the picture cannot be read: {error}")));
-            }
-        };
-        let modified = file.metadata().and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
-        let age = modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
-        let etag = format!("\"{length:x}-{age:x}\"");
-        let reply = if page::matches(call, &etag) {
-            Reply::empty(304)
-        } else {
-            Reply::new(200, "image/png", Body::File(file, length))
-        };
-        let reply = reply.header("ETag", etag).header("Cache-Control", "private, no-cache");
-        Ok(match target.query("download") {
-            Some("1") => {
-                let plain: String = id
-                    .chars()
-                    .map(|letter| if letter.is_ascii_graphic() && letter != '"' { letter } else { '_' })
-                    .collect();
-                reply.header(
-                    "Content-Disposition",
-                    format!("attachment; filename=\"{plain}.png\"; filename*=UTF-8''{}.png", encode(id)),
-                )
-            }
-            _ => reply,
-        })
     }
 }
 
-fn only_get(call: &Call<'_>, reading: bool) -> Result<(), ApiError> {
-    if reading { Ok(()) } else { Err(ApiError::wrong_method(&shown(&call.method), &shown(&call.target), "GET, HEAD")) }
+fn status(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+    let studio = &api.studio;
+    Ok(Reply::json(
+        200,
+        &Status {
+            version: &studio.version,
+            models: studio.generate.models(),
+            samplers: studio.generate.samplers(),
+            schedulers: studio.generate.schedulers(),
+            queue: studio.queue.short_line(),
+            limits: Limits {
+                max_side: MAX_SIDE,
+                side_multiple: SIDE_MULTIPLE,
+                min_side: MIN_SIDE,
+                max_steps: MAX_STEPS,
+            },
+            seal_level: seal_level(studio),
+            remarks: studio.remarks.all(),
+        },
+    ))
+}
+
+fn seal_level(studio: &Studio) -> Option<&str> {
+    studio.facts.seal.get("level").and_then(Value::as_str)
+}
+
+fn healthz(_: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+    Ok(Reply::json(200, &json!({ "ok": true })))
+}
+
+fn seal(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+    Ok(Reply::json(200, &api.studio.facts.seal))
+}
+
+/// What the engine tells about the machine, and what the server knows.
+fn system(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+    let studio = &api.studio;
+    let mut facts = match studio.generate.system() {
+        Value::Object(facts) => facts,
+        Value::Null => serde_json::Map::new(),
+        other => [("engine".to_owned(), other)].into_iter().collect(),
+    };
+    facts.insert("version".to_owned(), studio.version.as_str().into());
+    facts.insert("seal_level".to_owned(), seal_level(studio).into());
+    facts.insert("uptime".to_owned(), studio.started.elapsed().as_secs().into());
+    facts.insert("remarks".to_owned(), studio.remarks.all().into());
+    Ok(Reply::json(200, &facts))
+}
+
+fn openapi(_: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+    let text = include_str!("../../../docs/openapi.json").as_bytes();
+    Ok(Reply::new(200, "application/json; charset=utf-8", Body::Static(text)).header("Cache-Control", "no-cache"))
+}
+
+fn last_self_test(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+    match api.studio.self_test.report(&api.studio) {
+        Some(report) => Ok(Reply::json(200, &report)),
+        None => Err(ApiError::new(404, "no_self_test", "no self-test was run on this installation")
+            .hint("run `fieldforge selftest`")),
+    }
+}
+
+fn self_test_again(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+    let jobs = api.studio.self_test.again(&api.studio)?;
+    Ok(Reply::json(202, &jobs::Jobs { jobs }))
+}
+
+fn self_test_picture(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+    match api.studio.self_test.picture() {
+        Some(png) => Ok(Reply::new(200, "image/png", Body::Bytes(png)).header("Cache-Control", "no-cache")),
+        None => Err(ApiError::not_found(self_test::PICTURE)),
+    }
+}
+
+fn events(api: &Api, _: &Ask<'_>, call: &mut Call<'_>) -> Result<Reply, ApiError> {
+    gate::check_origin(call, api.studio.port)?;
+    Ok(Reply::new(200, "text/event-stream; charset=utf-8", Body::Events(api.studio.subscribe()))
+        .header("Cache-Control", "no-store"))
 }
 
 /// The database gave no answer.
-fn unreadable(error: rusqlite::Error) -> ApiError {
+pub(crate) fn no_answer(error: rusqlite::Error) -> ApiError {
     ApiError::new(500, "database", format!("the server's database gave no answer: {error}"))
         .hint("try again; if it stays, stop the program and start it again")
 }
 
-fn no_job(id: &str) -> ApiError {
-    ApiError::new(404, "unknown_job", format!("there is no job `{}`", shown(id)))
+/// Reads a body that must be a JSON object.
+///
+/// # Errors
+/// 415 for another content type, 413 for more than `limit` bytes, 400 for no object.
+pub(crate) fn json_body(call: &mut Call<'_>, limit: u64) -> Result<Vec<u8>, ApiError> {
+    // A page of another site cannot send this type without asking first, and is refused then.
+    if !content_type(call).eq_ignore_ascii_case("application/json") {
+        return Err(ApiError::new(415, "wrong_content_type", "the body must be sent as application/json")
+            .hint("send the header `Content-Type: application/json`"));
+    }
+    call.read_body(limit)
 }
 
-fn no_picture(id: &str) -> ApiError {
-    ApiError::new(404, "unknown_picture", format!("there is no picture `{}`", shown(id)))
+/// The media type of the body without its parameters.
+pub(crate) fn content_type<'a>(call: &'a Call<'_>) -> &'a str {
+    let kind = call.header("content-type").unwrap_or_default();
+    kind.split_once(';').map_or(kind, |(kind, _)| kind).trim()
+}
+
+/// A small JSON object of known form.
+///
+/// # Errors
+/// 400 with what is wrong.
+pub(crate) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body)
+        .map_err(|error| ApiError::new(400, "bad_json", format!("the body cannot be read: {error}")))
 }
 
 /// A foreign text cut short for a message.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     if text.chars().count() <= 80 { text.to_owned() } else { text.chars().take(80).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_openapi_file_describes_exactly_these_addresses() {
+        let file: Value = serde_json::from_str(include_str!("../../../docs/openapi.json")).expect("JSON");
+        assert_eq!(file["openapi"], "3.1.0");
+        let mut described: Vec<String> = Vec::new();
+        for (path, methods) in file["paths"].as_object().expect("paths") {
+            for (method, operation) in methods.as_object().expect("methods") {
+                if method == "parameters" {
+                    continue;
+                }
+                assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 10), "{method} {path}");
+                assert!(operation["responses"].is_object(), "{method} {path}");
+                described.push(format!("{} {path}", method.to_ascii_uppercase()));
+            }
+        }
+        let mut routes: Vec<String> = ROUTES.iter().map(|route| format!("{} {}", route.method, route.path)).collect();
+        described.sort();
+        routes.sort();
+        assert_eq!(described, routes);
+    }
 }

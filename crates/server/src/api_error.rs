@@ -8,7 +8,7 @@ pub(crate) struct ApiError {
     pub(crate) status: u16,
     pub(crate) body: ErrorBody,
     /// Methods that the path answers, for 405.
-    pub(crate) allow: Option<&'static str>,
+    pub(crate) allow: Option<String>,
 }
 
 /// The part of an error that the page sees, also inside a failed job.
@@ -34,7 +34,8 @@ impl ApiError {
         self
     }
 
-    pub(crate) fn wrong_method(method: &str, path: &str, allow: &'static str) -> Self {
+    pub(crate) fn wrong_method(method: &str, path: &str, allow: impl Into<String>) -> Self {
+        let allow = allow.into();
         let mut error =
             Self::new(405, "wrong_method", format!("`{path}` does not answer {method}")).hint(format!("use {allow}"));
         error.allow = Some(allow);

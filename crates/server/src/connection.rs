@@ -16,8 +16,12 @@ use crate::respond::{self, After};
 const IDLE: Duration = Duration::from_secs(30);
 /// A head must be complete this long after its first byte.
 const HEAD_TIME: Duration = Duration::from_secs(10);
-/// A body must be complete this long after its head.
+/// A body must be complete this long after its head, and a second more for each [`BODY_PACE`] bytes.
 const BODY_TIME: Duration = Duration::from_secs(30);
+/// Bytes a second that a sender of a large body keeps up.
+const BODY_PACE: u64 = 1 << 20;
+/// A body may stop for so long.
+const BODY_PAUSE: Duration = Duration::from_secs(20);
 /// How often a waiting connection looks at the stop flag.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -100,8 +104,9 @@ impl Connection {
         let without_body = method == "HEAD";
         let Self { stream, ahead } = self;
         let stream = &*stream;
-        let mut body =
-            BodyReader { stream, ahead, left: length, deadline: Instant::now() + BODY_TIME, expects_continue };
+        // A day is enough for the largest file.
+        let time = BODY_TIME + Duration::from_secs((length / BODY_PACE).min(24 * 3600));
+        let mut body = BodyReader { stream, ahead, left: length, deadline: Instant::now() + time, expects_continue };
         let gone = || stop.load(Ordering::Relaxed) || has_gone(stream);
         let mut call = Call { method, target, headers, length, body: &mut body, gone: &gone };
         let reply = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut call))).unwrap_or_else(|_| {
@@ -158,7 +163,7 @@ impl Read for BodyReader<'_> {
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
             let left = self.deadline.checked_duration_since(Instant::now()).ok_or(io::ErrorKind::TimedOut)?;
-            read_some(self.stream, buffer, left)?
+            read_some(self.stream, buffer, left.min(BODY_PAUSE))?
         } else {
             let count = room.min(self.ahead.len());
             for (to, from) in buffer.iter_mut().zip(self.ahead.drain(..count)) {

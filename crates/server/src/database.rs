@@ -88,6 +88,13 @@ impl Database {
         Ok(Self { connection: Mutex::new(connection) })
     }
 
+    /// Ends the use of the file, whoever still holds the database: the log is written back and the next server may have it.
+    pub(crate) fn close(&self) {
+        if let Ok(nothing) = Connection::open_in_memory() {
+            drop(std::mem::replace(&mut *self.lock(), nothing));
+        }
+    }
+
     /// The connection, for a few statements.
     pub(crate) fn lock(&self) -> MutexGuard<'_, Connection> {
         lock(&self.connection)

@@ -57,6 +57,9 @@
 mod accept;
 mod api;
 mod api_error;
+mod api_jobs;
+mod api_models;
+mod api_pictures;
 mod asset;
 mod check;
 mod clock;
@@ -86,12 +89,17 @@ mod queue;
 mod remarks;
 mod request_parts;
 mod respond;
+mod route;
 mod sdapi;
+mod self_test;
 mod server;
 mod socket;
 mod store;
 mod studio;
 mod target;
+mod tasks;
+mod thumbnail;
+mod thumbnails;
 mod uploads;
 mod worker;
 

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,10 @@ use crate::history::History;
 use crate::http::Handler;
 use crate::queue::Queue;
 use crate::remarks::Remarks;
+use crate::self_test::SelfTest;
 use crate::studio::{self, Studio};
+use crate::tasks::Tasks;
+use crate::thumbnails::Thumbnails;
 use crate::uploads::Uploads;
 use crate::worker::Worker;
 use crate::{Generate, ServerError, accept};
@@ -27,6 +30,10 @@ use crate::{Generate, ServerError, accept};
 const NEXT_PORTS: u16 = 20;
 /// The folder of pictures that were sent, inside the folder of what the server keeps.
 const UPLOADS: &str = "uploads";
+/// The folder of small pictures, beside it.
+const THUMBNAILS: &str = "thumbnails";
+/// How often uploads that nobody needs are removed.
+const SWEEP_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// How long a stopping server waits for the picture under way.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -151,10 +158,10 @@ impl Server {
         let database = Arc::new(Database::open(&self.config.state, &remarks).map_err(unusable)?);
         let queue = Queue::new(Arc::clone(&events), Arc::clone(&database), remarks.clone()).map_err(unusable)?;
         let queue = Arc::new(queue);
-        let history = Arc::new(History::new(self.config.outputs, database, Arc::clone(&events)));
+        let history = Arc::new(History::new(self.config.outputs, Arc::clone(&database), Arc::clone(&events)));
         let uploads = Arc::new(Uploads::new(self.config.state.join(UPLOADS)));
-        let scanning = Arc::clone(&history);
-        thread::Builder::new().name("history".to_owned()).spawn(move || scanning.scan()).map_err(failed)?;
+        let keeping = (Arc::clone(&history), Arc::clone(&uploads), Arc::clone(&queue), Arc::clone(&stop));
+        thread::Builder::new().name("history".to_owned()).spawn(move || keep_house(&keeping)).map_err(failed)?;
         let worker = Worker {
             queue: Arc::clone(&queue),
             history: Arc::clone(&history),
@@ -164,6 +171,7 @@ impl Server {
             stop: Arc::clone(&stop),
         };
         let drawing = thread::Builder::new().name("generate".to_owned()).spawn(move || worker.run()).map_err(failed)?;
+        let self_test = SelfTest::new(facts.self_test.clone(), facts.self_test_picture.clone());
         let studio = Studio {
             port: self.address.port(),
             version: self.config.version,
@@ -173,6 +181,10 @@ impl Server {
             generate,
             facts,
             remarks,
+            thumbnails: Thumbnails::new(self.config.state.join(THUMBNAILS)),
+            tasks: Tasks::new(Arc::clone(&stop)),
+            self_test,
+            started: Instant::now(),
         };
         let api: Arc<dyn Handler> = Arc::new(Api { studio, tasks: crate::sdapi::Tasks::default() });
         accept::serve(&self.listener, &api, &stop);
@@ -184,6 +196,20 @@ impl Server {
             queue.close();
             thread::sleep(Duration::from_millis(10));
         }
+        database.close();
         Ok(())
+    }
+}
+
+/// Reads the folder of pictures, then removes uploads that nobody needs, now and again.
+fn keep_house((history, uploads, queue, stop): &(Arc<History>, Arc<Uploads>, Arc<Queue>, Arc<AtomicBool>)) {
+    history.scan();
+    let mut swept: Option<Instant> = None;
+    while !stop.load(Ordering::Relaxed) {
+        if swept.is_none_or(|swept| swept.elapsed() >= SWEEP_EVERY) {
+            uploads.sweep(|| queue.uploads_in_use());
+            swept = Some(Instant::now());
+        }
+        thread::sleep(Duration::from_millis(500));
     }
 }

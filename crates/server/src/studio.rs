@@ -2,7 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::api_error::ApiError;
 use crate::check::check;
@@ -11,6 +11,9 @@ use crate::history::History;
 use crate::job::{Job, Source};
 use crate::queue::{Full, MAX_WAITING, Queue};
 use crate::remarks::Remarks;
+use crate::self_test::SelfTest;
+use crate::tasks::Tasks;
+use crate::thumbnails::Thumbnails;
 use crate::uploads::Uploads;
 use crate::{Facts, Generate, GenerateRequest, PictureRef, Pictures};
 
@@ -29,6 +32,10 @@ pub(crate) struct Studio {
     pub(crate) generate: Arc<dyn Generate>,
     pub(crate) facts: Facts,
     pub(crate) remarks: Remarks,
+    pub(crate) thumbnails: Thumbnails,
+    pub(crate) tasks: Tasks,
+    pub(crate) self_test: SelfTest,
+    pub(crate) started: Instant,
 }
 
 impl Studio {

@@ -131,7 +131,7 @@ fn unknown() -> Refusal {
 
 fn wrong_method(allow: &'static str) -> Refusal {
     let mut error = ApiError::new(405, "wrong_method", format!("Method Not Allowed: use {allow}"));
-    error.allow = Some(allow);
+    error.allow = Some(allow.to_owned());
     Refusal::Other(error)
 }
 

@@ -9,5 +9,6 @@ mod generation;
 mod history;
 mod hostile;
 mod refusals;
+mod routes;
 mod sdapi;
 mod starting;

@@ -86,7 +86,7 @@ fn methods_and_types_are_checked() {
         ("POST", "/api/v1/status", "GET, HEAD"),
         ("HEAD", "/api/v1/events", "GET"),
         ("POST", "/api/v1/jobs/j1", "GET, HEAD, DELETE"),
-        ("GET", "/api/v1/pictures/a", "DELETE"),
+        ("POST", "/api/v1/pictures/a", "GET, HEAD, PATCH, DELETE"),
         ("GET", "/api/v1/pictures/a/restore", "POST"),
         ("BREW", "/api/v1/seal", "GET, HEAD"),
     ] {
