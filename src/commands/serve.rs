@@ -15,7 +15,10 @@ use seal::{FileRules, Level, SealReport};
 use serde_json::Value;
 use server::{Facts, Server, ServerConfig};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 /// The port that everybody expects.
 const PORT: u16 = 7860;
@@ -77,10 +80,31 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, precision: Precision, output: 
         output.say(format!("{} Stop with Ctrl+C.", report.level.sentence()));
         let warming = Arc::clone(&generator);
         let _ = std::thread::Builder::new().name("warm-up".to_owned()).spawn(move || warming.warm_up());
-        server.run(generator, facts, output.stop().flag())
+        passing_on(output, |tell| server.on_remark(tell).run(generator, facts, output.stop().flag()))
     })?;
     output.say("Stopped. Pictures that were complete are kept.");
     Ok(())
+}
+
+/// Runs a server, and warns of what it remarks.
+fn passing_on<T>(output: &Output, run: impl FnOnce(Box<dyn Fn(&str) + Send + Sync>) -> T) -> T {
+    let (sender, remarks) = mpsc::channel::<String>();
+    let over = &AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while !over.load(Ordering::Relaxed) {
+                match remarks.recv_timeout(Duration::from_millis(200)) {
+                    Ok(remark) => output.warn(remark),
+                    Err(mpsc::RecvTimeoutError::Timeout) => {}
+                    Err(mpsc::RecvTimeoutError::Disconnected) => break,
+                }
+            }
+        });
+        // Nobody listens any more when the run is over.
+        let result = run(Box::new(move |remark| drop(sender.send(remark.to_owned()))));
+        over.store(true, Ordering::Relaxed);
+        result
+    })
 }
 
 fn check(report: &SealReport, allow_unsealed: bool, output: &Output) -> Outcome {
