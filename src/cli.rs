@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Draw a picture into a file
     Generate(Box<GenerateArgs>),
+    /// Measure how fast this machine draws
+    Bench(BenchArgs),
     /// Look at this machine: what works, what does not, what to do
     Doctor(DoctorArgs),
     /// Runs inside the sealed child of a self-test
@@ -348,6 +350,21 @@ pub(crate) struct ServeArgs {
     pub(crate) precision: PrecisionArgs,
     #[command(flatten)]
     pub(crate) page: PageArgs,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct BenchArgs {
+    /// The checkpoint to measure: an installed one, or a .safetensors file [default: the built-in spark]
+    #[arg(long, short, value_name = "MODEL")]
+    pub(crate) model: Option<String>,
+    /// Size of the picture, for example 512x512 [default: as the model was trained]
+    #[arg(long, value_name = "WxH")]
+    pub(crate) size: Option<String>,
+    /// Only this precision of the model [default: both]
+    #[arg(long, value_name = "auto|f32|bf16")]
+    pub(crate) precision: Option<engine::Precision>,
+    #[command(flatten)]
+    pub(crate) home: HomeArgs,
 }
 
 /// How numbers are multiplied.

@@ -78,6 +78,7 @@ fn run(command: Option<Command>, output: &Output) -> Outcome {
         Some(Command::Selftest(args)) => output.stop().gently(|| commands::selftest::run(&args, output)),
         Some(Command::Serve(args)) => commands::serve::run(&args, output),
         Some(Command::Generate(args)) => commands::generate::run(&args, output),
+        Some(Command::Bench(args)) => commands::bench::run(&args, output),
         Some(Command::Doctor(args)) => commands::doctor::run(&args, output),
         Some(Command::Sealed) => self_test::run_child(),
         Some(Command::Knock { address }) => self_test::knock(address),

@@ -30,6 +30,7 @@ fn every_help_text_is_as_written() {
         "selftest",
         "serve",
         "generate",
+        "bench",
         "doctor",
     ];
     for command in commands {

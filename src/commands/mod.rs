@@ -1,6 +1,7 @@
 //! One file per command.
 
 pub(crate) mod backup;
+pub(crate) mod bench;
 pub(crate) mod bundle;
 pub(crate) mod catalog;
 pub(crate) mod demo;

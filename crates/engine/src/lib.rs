@@ -24,6 +24,7 @@
 //! # Ok::<(), engine::EngineError>(())
 //! ```
 
+mod bench;
 pub mod checkpoint;
 mod conditioning;
 mod controlnet;
@@ -73,6 +74,7 @@ mod upscaler;
 mod vae;
 mod weighting;
 
+pub use bench::{KernelSpeed, ModelSpeed, kernel_speeds, memory_bandwidth};
 pub use conditioning::Conditioning;
 pub use controlnet::{Control, ControlNet, Controls, canny};
 pub use error::EngineError;
