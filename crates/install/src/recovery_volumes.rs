@@ -172,7 +172,7 @@ impl RecoveryFiles {
         )?;
         reporter.event(&Event::TaskEnd { task: &task, bytes: looked_at });
         for (number, (volume, beyond)) in (1..).zip(self.set.volumes.iter().zip(&outcome.beyond_help)) {
-            let mut written = 0;
+            let (mut written, mut unknown) = (0, false);
             if let Some(path) = places.get(&number)
                 && fs_err::metadata(path)?.len() > volume.size
             {
@@ -189,8 +189,11 @@ impl RecoveryFiles {
                 written += target.finish()?;
                 if recreated {
                     let place = self.missing_place(number);
-                    let name = if *beyond == 0 { place.clone() } else { self.incomplete_place(number) };
-                    fs_err::rename(layout::partial(&place), name)?;
+                    let partial = layout::partial(&place);
+                    let right = digest(&mut fs_err::File::open(&partial)?, u64::MAX)? == volume.sha256;
+                    // A recovery volume that was cut off says nothing about what lies behind.
+                    unknown = *beyond == 0 && !right;
+                    fs_err::rename(partial, if right { place } else { self.incomplete_place(number) })?;
                     disk::sync_folder(self.folder())?;
                 }
             }
@@ -208,11 +211,14 @@ impl RecoveryFiles {
             if let Some(told) = told {
                 told.rebuilt += written;
                 told.recreated |= recreated && written > 0;
+                let incomplete = layout::incomplete_name(&self.volume_name(number));
                 told.beyond_help = match *beyond {
+                    0 if unknown => Some(format!(
+                        "no recovery volume is whole enough to tell all of it; what could be computed is in `{incomplete}`"
+                    )),
                     0 if occupied => Some("a file of another bundle has its name: move that away".to_owned()),
                     0 => None,
                     bytes if recreated && written > 0 => {
-                        let incomplete = layout::incomplete_name(&self.volume_name(number));
                         Some(format!("{}; what could be computed is in `{incomplete}`", beyond_help(bytes, &outcome)))
                     }
                     bytes => Some(beyond_help(bytes, &outcome)),

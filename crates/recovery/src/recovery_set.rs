@@ -106,7 +106,12 @@ impl RecoverySet {
     /// Bytes of every recovery volume.
     #[must_use]
     pub fn size(&self) -> u64 {
-        2 * self.head_length() + (0..self.segments()).map(|segment| self.segment_length(segment)).sum::<u64>()
+        // The last segment may be shorter. What a head claims may be far more than what is there: nothing is counted up.
+        let segments = match self.segments().checked_sub(1) {
+            Some(last) => self.segment_place(last) - self.head_length() + self.segment_length(last),
+            None => 0,
+        };
+        2 * self.head_length() + segments
     }
 
     /// Blocks of the longest volume.
@@ -333,6 +338,21 @@ mod tests {
                 assert!(largest as f64 > least * limit as f64, "{largest} of {limit}, {volumes}");
             }
         }
+    }
+
+    #[test]
+    fn a_head_that_claims_too_much_costs_nothing() {
+        let mut huge = set(&[1 << 50, 1 << 50], 1);
+        (huge.block, huge.columns) = (64, 1);
+        let (found, number) = RecoverySet::parse_head(&huge.head(1)).unwrap();
+        assert!(found == huge && number == 1 && huge.size() > 1 << 50);
+        let bytes = huge.head(1);
+        let volume = crate::RecoveryVolume::open(&mut std::io::Cursor::new(&bytes)).unwrap().unwrap();
+        let places = volume.damage(&mut std::io::Cursor::new(&bytes)).unwrap();
+        assert_eq!(places, [(huge.head_length(), huge.size() - huge.head_length())]);
+        let mut files = [(volume, std::io::Cursor::new(&bytes))];
+        let report = huge.repair(&mut files, &mut |_, _, _| Ok(0), &mut |_, _, _| Err(()), &mut |_| {}).unwrap();
+        assert_eq!(report.rebuilt, 0);
     }
 
     #[test]

@@ -62,6 +62,9 @@ impl RecoveryVolume {
         let length = self.set.record_length(segment);
         let first = self.set.segment_place(segment) + 8;
         let second = self.set.segment_place(segment) + self.set.segment_length(segment) - length;
+        if file.seek(SeekFrom::End(0)).ok()? < first + length {
+            return None;
+        }
         let mut bytes = vec![0; length as usize];
         [first, second].into_iter().find_map(|at| {
             let whole = matches!(read_at(file, at, &mut bytes), Ok(read) if read == bytes.len());
@@ -87,7 +90,13 @@ impl RecoveryVolume {
         let head = self.set.head(self.number);
         compare(file, 0, &head, &mut note);
         let mut block = vec![0; self.set.block as usize];
+        let size = file.seek(SeekFrom::End(0))?;
         for segment in 0..self.set.segments() {
+            if self.set.segment_place(segment) >= size {
+                // Cut off, or the head claims what never was.
+                note(self.set.segment_place(segment), self.set.size() - self.set.segment_place(segment));
+                return Ok(damage);
+            }
             let (place, length) = (self.set.segment_place(segment), self.set.segment_length(segment));
             let Some(record) = self.record(segment, file) else {
                 note(place, length);
@@ -106,7 +115,6 @@ impl RecoveryVolume {
             compare(file, place + length - text.len() as u64, &text, &mut note);
         }
         compare(file, self.set.size() - head.len() as u64, &head, &mut note);
-        let size = file.seek(SeekFrom::End(0))?;
         if size > self.set.size() {
             note(self.set.size(), size - self.set.size());
         }

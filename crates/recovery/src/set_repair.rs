@@ -5,7 +5,7 @@ use crate::section::read_at;
 use crate::{ReadVolume, RecoveryVolume};
 use reed_solomon_simd::engine::DefaultEngine;
 use reed_solomon_simd::rate::{HighRateDecoder, RateDecoder as _};
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use twox_hash::XxHash3_64;
 
@@ -63,7 +63,12 @@ impl RecoverySet {
         let step = (WORK / (shards * block)).max(1);
         let mut columns = Columns { set: self, place: 0, first: 0, count: 0, data: Vec::new(), recovery: Vec::new() };
         let mut seen = 0;
+        let longest = found.iter_mut().filter_map(|(_, file)| file.seek(SeekFrom::End(0)).ok()).max().unwrap_or(0);
         for segment in 0..self.segments() {
+            // Nothing is known of what lies behind the ends of all recovery volumes.
+            if self.segment_place(segment) >= longest {
+                break;
+            }
             let records: Vec<Option<SegmentRecord>> =
                 found.iter_mut().map(|(volume, file)| volume.record(segment, file)).collect();
             // Without any, nothing is known about the blocks of this segment.

@@ -193,6 +193,21 @@ fn one_volume_too_many_is_said_and_the_rest_repaired() {
 }
 
 #[test]
+fn what_a_recovery_volume_that_was_cut_off_cannot_tell_gets_no_final_name() {
+    let sandbox = Sandbox::new();
+    let report = protected(&sandbox, 1, Some(6 << 20), 0.0);
+    let (lost, recovery) = (&report.volumes[1].0, &report.recovery_volumes[0]);
+    damage(&only(&report.folder, lost), Damage::Removed);
+    let file = fs_err::OpenOptions::new().write(true).open(only(&report.folder, &recovery.0)).unwrap();
+    file.set_len(recovery.1 / 2).unwrap();
+    let repaired = repair(&report.folder, 0, &Silent).unwrap();
+    assert!(!repaired.now.is_good() && !repaired.beyond_help.is_empty());
+    assert!(!only(&report.folder, lost).exists());
+    let told = repaired.volumes.iter().find(|volume| volume.name == *lost);
+    assert!(told.is_none_or(|told| told.beyond_help.is_some()), "{told:?}");
+}
+
+#[test]
 fn recovery_volumes_on_another_stick_are_used_when_named() {
     let sandbox = Sandbox::new();
     let report = protected(&sandbox, 1, Some(7 << 20), 0.0);
