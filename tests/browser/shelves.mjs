@@ -1,0 +1,81 @@
+// Models and System by mouse and by keyboard alone.
+
+import { ask, check, close, expectComplaints, must, open, post, shoot, tabTo, until } from './harness.mjs'
+
+await check('models: cards, filter, and a refused pickle', async () => {
+  const page = await open('models')
+  const { models } = await ask('models')
+  await page.getByRole('heading', { name: models[0].name, exact: true }).waitFor()
+  await page.getByRole('searchbox').fill('nosuchmodel')
+  await page.getByText('No model matches.').waitFor()
+  await page.getByRole('searchbox').fill('')
+  await page.locator('input[type=file]').setInputFiles({ name: 'bad.ckpt', mimeType: 'application/octet-stream', buffer: Buffer.from('x') })
+  await page.getByRole('alert').getByText('is not a .safetensors file').waitFor()
+  expectComplaints(/40\d|Failed to load resource/)
+  await page.getByRole('textbox', { name: 'Path on this machine' }).fill('/no/such/file.safetensors')
+  await page.keyboard.press('Enter')
+  await page.getByRole('alert').getByText('not a .safetensors file').waitFor({ state: 'detached' })
+  await page.getByRole('alert').first().waitFor()
+  await page.waitForTimeout(100)
+  expectComplaints()
+  await close(page)
+})
+
+await check('system by mouse and keyboard: pause, order, cancel, clear', async () => {
+  await ask('queue', { method: 'DELETE' })
+  await post('queue/pause')
+  const { jobs } = await post('generate', { prompt: 'a queue', count: 4, steps: 4, width: 64, height: 64 })
+  const page = await open('system/queue')
+  const waits = async () => (await ask('jobs?state=waiting&limit=50')).jobs.length
+  await page.getByText('4 pictures wait').waitFor()
+  const status = async () => (await ask('status')).queue.waiting.map((job) => job.id)
+  const first = (await status())[0]
+  await tabTo(page, () => document.activeElement?.getAttribute('aria-label')?.startsWith('Later:') === true)
+  await page.keyboard.press('Enter')
+  await until(status, (ids) => ids[1] === first, 'the first did not move to the second place')
+  await page.getByRole('button', { name: /^Cancel: / }).first().click()
+  await until(waits, (count) => count === 3, 'it was not cancelled')
+  await page.getByRole('button', { name: 'Clear the queue' }).click()
+  await page.getByRole('alert').getByRole('button', { name: 'Clear the queue' }).click()
+  await until(waits, (count) => count === 0, 'the queue was not cleared')
+  await page.getByRole('button', { name: 'Resume' }).click()
+  await until(() => ask('status'), (now) => !now.queue.paused, 'it did not resume')
+  must(jobs.length === 4, 'not all were taken')
+  await close(page)
+})
+
+await check('system by keyboard alone: a grid of four pictures becomes a table and one file', async () => {
+  const page = await open('system/grid')
+  await page.getByRole('textbox', { name: 'Prompt' }).fill('a grid')
+  await page.getByText('4 pictures will be drawn.').waitFor()
+  await tabTo(page, () => document.activeElement?.textContent?.trim() === 'Queue them')
+  await page.keyboard.press('Enter')
+  await page.getByText('4 of 4 are there').waitFor({ timeout: 90_000 })
+  await page.waitForFunction(() => [...document.querySelectorAll('td img')].every((img) => img.complete && img.naturalWidth > 0))
+  await shoot(page, 'system-grid-result')
+  const download = page.waitForEvent('download')
+  await page.getByRole('button', { name: 'Save as one picture' }).click()
+  must((await download).suggestedFilename() === 'grid.png', 'no sheet was saved')
+  await close(page)
+})
+
+await check('system: the proof, the commands, and the manual’s search', async () => {
+  const page = await open('system/seal')
+  const seal = await ask('seal')
+  await page.locator('main').getByText(seal.level, { exact: true }).first().waitFor()
+  await page.getByRole('link', { name: 'Machine' }).click()
+  await page.getByText(/ backup --home /).first().waitFor()
+  await page.getByRole('link', { name: 'Manual' }).click()
+  await page.getByRole('searchbox').fill('queue_full')
+  await page.getByText('1 answer', { exact: true }).waitFor()
+  await close(page)
+})
+
+await check('the page speaks German', async () => {
+  const page = await open('system/machine', { locale: 'de-AT' })
+  must((await page.evaluate(() => document.documentElement.lang)) === 'de', 'lang is not de')
+  await page.getByRole('heading', { name: 'Sichern und erneuern' }).waitFor()
+  await page.getByRole('combobox', { name: 'Sprache' }).selectOption('en')
+  await page.getByRole('heading', { name: 'Back up and update' }).waitFor()
+  await close(page)
+})
