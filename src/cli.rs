@@ -266,7 +266,7 @@ pub(crate) struct VerifyArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct InspectArgs {
-    /// A bundle folder, a home, or a .safetensors file
+    /// A bundle folder, a home, a .safetensors file, or a picture
     #[arg(value_name = "WHAT", required_unless_present = "licences")]
     pub(crate) what: Option<PathBuf>,
     /// Who made what is inside, under which licence, and where its text is; without WHAT: of this program
@@ -303,7 +303,7 @@ pub(crate) struct InstallArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct ImportArgs {
-    /// The other program's folder, or any folder with models; it is only read
+    /// The other program's folder, or any folder with models, or one .safetensors file; it is only read
     #[arg(value_name = "FOLDER")]
     pub(crate) folder: PathBuf,
     #[command(flatten)]
@@ -379,8 +379,11 @@ pub(crate) struct PrecisionArgs {
 #[derive(Args, Debug)]
 pub(crate) struct GenerateArgs {
     /// What to draw
-    #[arg(value_name = "PROMPT")]
-    pub(crate) prompt: String,
+    #[arg(value_name = "PROMPT", required_unless_present = "prompt_from")]
+    pub(crate) prompt: Option<String>,
+    /// Start from the settings that stand in this picture; other options change them
+    #[arg(long, value_name = "PICTURE")]
+    pub(crate) prompt_from: Option<PathBuf>,
     /// Write the picture here (PNG)
     #[arg(long, short, value_name = "FILE", default_value = "picture.png")]
     pub(crate) out: PathBuf,
@@ -388,8 +391,8 @@ pub(crate) struct GenerateArgs {
     #[arg(long, short, value_name = "MODEL")]
     pub(crate) model: Option<String>,
     /// What to avoid
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub(crate) negative: String,
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) negative: Option<String>,
     /// Size in pixels, for example 512x768
     #[arg(long, value_name = "WxH")]
     pub(crate) size: Option<String>,

@@ -166,7 +166,8 @@ fn refusal(kind: FileKind) -> Option<(&'static str, &'static str)> {
     })
 }
 
-fn broken(name: &str, reason: &Unfit) -> AddError {
+/// Why a file that was looked into is not added.
+pub(crate) fn broken(name: &str, reason: &Unfit) -> AddError {
     match reason {
         Unfit::Unreadable { reason } => not_kept(name, &io::Error::other(reason.clone())),
         Unfit::Broken { reason } => unfit(format!("`{name}` is not added: {reason}"), "copy or download it again"),

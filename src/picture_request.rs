@@ -80,7 +80,11 @@ fn drawn_size((width, height): (u32, u32), usual: u64) -> (u32, u32) {
     (side(width), side(height))
 }
 
-fn picture(path: &Path) -> Outcome<PictureFile> {
+/// A picture file that somebody named.
+///
+/// # Errors
+/// When it is none, with what to do.
+pub(crate) fn picture(path: &Path) -> Outcome<PictureFile> {
     let bytes = fs_err::read(path)?;
     PictureFile::read(&bytes).map_err(|error| {
         Failure::new(format!("`{}` cannot be used: {error}", path.display()))

@@ -172,3 +172,62 @@ fn the_server_draws_what_the_command_line_draws() {
     assert_eq!(texts("parameters"), opened(&plain).3("parameters"), "what was known of the picture stays with it");
     assert!(pixels == opened(&larger).2, "the same network made the same of the same picture");
 }
+
+#[test]
+fn files_that_come_while_it_runs_can_be_used_at_once() {
+    let place = Place::new();
+    let serving = serve(&place);
+    let order = request(&json!({"upscale": "twice"}));
+    assert_eq!(serving.json("POST", "/api/v1/generate", &order)["error"]["code"], "unknown_asset");
+    place.write("twice.safetensors", upscaler());
+    let said = place.run(["import", "twice.safetensors", "--home", "home"]).expect_success().stdout;
+    assert!(said.contains("added as upscaler: `") && said.contains("models/upscalers/twice.safetensors"), "{said}");
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    let name = serving.draw(&order);
+    let file = fs_err::read(place.path(&format!("home/outputs/{name}.png"))).unwrap();
+    assert_eq!(opened(&file).0, 128);
+    let listed = place.run(["models", "--home", "home"]).expect_success().stdout;
+    assert!(listed.contains("upscaler   twice"), "{listed}");
+
+    place.run(["import", "twice.safetensors", "--home", "home"]).expect_refusal(&["is here already"]);
+    place.write("old.ckpt", b"\x80\x02\x8a\x0al\xfc\x9c\x46\xf9\x20\x6a\xa8P\x19.");
+    place.run(["import", "old.ckpt", "--home", "home"]).expect_refusal(&["`old.ckpt` is not added", "pickle"]);
+}
+
+#[test]
+fn a_picture_says_how_it_was_drawn_and_is_drawn_again() {
+    let place = Place::new();
+    let first =
+        ["generate", "a star\nat night", "--negative", "blur", "--seed", "5", "--steps", "3", "--sampler", "Euler a"];
+    place.run([&first[..], &["--noise", "NV", "--home", "home", "--out", "star.png"]].concat()).expect_success();
+    let said = place.run(["inspect", "star.png"]).expect_success().stdout;
+    for part in [
+        "is a picture of 64x64 pixels",
+        "negative_prompt  blur",
+        "seed             5",
+        "noise            NV",
+        "--prompt-from",
+    ] {
+        assert!(said.contains(part), "`{part}` is missing in:\n{said}");
+    }
+    let facts: Value = serde_json::from_str(&place.run(["inspect", "star.png", "--json"]).stdout).unwrap();
+    assert_eq!((&facts["settings"]["prompt"], &facts["settings"]["steps"]), (&json!("a star\nat night"), &json!(3)));
+
+    let again = ["generate", "--prompt-from", "star.png", "--home", "home", "--out"];
+    place.run([&again[..], &["again.png"]].concat()).expect_success();
+    assert_eq!(fs_err::read(place.path("again.png")).unwrap(), fs_err::read(place.path("star.png")).unwrap());
+    place.run([&again[..], &["other.png", "--seed", "6", "a moon"]].concat()).expect_success();
+    let text = opened(&fs_err::read(place.path("other.png")).unwrap()).3("parameters");
+    assert!(text.starts_with("a moon\nNegative prompt: blur\n") && text.contains("Seed: 6"), "{text}");
+
+    let mut silent = Vec::new();
+    let mut encoder = png::Encoder::new(&mut silent, 8, 8);
+    encoder.set_color(png::ColorType::Grayscale);
+    encoder.write_header().unwrap().write_image_data(&[0; 64]).unwrap();
+    place.write("silent.png", silent);
+    place
+        .run(["generate", "--prompt-from", "silent.png", "--home", "home"])
+        .expect_refusal(&["does not say how it was drawn"]);
+    let none = place.run(["generate", "--home", "home"]);
+    assert_eq!(none.code, Some(2), "neither a prompt nor a picture");
+}

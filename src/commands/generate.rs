@@ -5,8 +5,9 @@ use crate::drawing::Drawing;
 use crate::failure::{Failure, Outcome};
 use crate::loaded::Loaded;
 use crate::output::{Output, Seconds};
-use crate::picture_request::PictureRequest;
-use crate::{atomic, home, models};
+use crate::picture_request::{self, PictureRequest};
+use crate::{atomic, home, models, picture_facts};
+use engine::{GenerateSettings, Infotext, Recipe, UpscalerName};
 use manifest::{Event, Reporter as _};
 use seal::FileRules;
 use serde::Serialize;
@@ -25,7 +26,12 @@ struct Reported<'a> {
 
 pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     let home = home::resolve(&args.home)?;
-    let mut choice = models::choose(&home, args.model.as_deref())?;
+    let text = args.prompt_from.as_deref().map(infotext).transpose()?;
+    let recipe = text.as_ref().map(|text| Recipe::understand(text, &GenerateSettings::default()));
+    let mut choice = match (&args.model, &recipe) {
+        (None, Some(recipe)) => model_of(recipe, &home, output)?,
+        (wanted, _) => models::choose(&home, wanted.as_deref())?,
+    };
     choice.precision = args.precision.precision;
     let out = home::absolute(&args.out)?;
     let folder = out.parent().map(Path::to_path_buf).unwrap_or_default();
@@ -33,7 +39,8 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
         return Err(Failure::new(format!("the folder `{}` for the picture does not exist", folder.display()))
             .with_hint(format!("make it first: mkdir -p '{}'", folder.display())));
     }
-    let seed = match args.seed {
+    let told = text.as_ref().and_then(|text| text.get("Seed")?.trim().parse().ok());
+    let seed = match args.seed.or(told) {
         Some(seed) => seed,
         None => random_seed()?,
     };
@@ -41,12 +48,22 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
     if let Some(refiner) = &mut request.ingredients.refiner {
         refiner.precision = choice.precision;
     }
+    if let Some(Recipe { settings: GenerateSettings { hires: Some(hires), .. }, .. }) = &recipe
+        && let (UpscalerName::Model(name), None) = (&hires.upscaler, &args.larger.hires)
+    {
+        request.ingredients.hires_upscaler = Some(choice.library.installed_upscaler(name)?);
+    }
     shut_off(&choice, request.ingredients.reads(), &folder, output)?;
 
     let mut loaded = Loaded::default();
     let mut settings = models::starting_settings(Some(loaded.model(&choice)?.info()), &choice.recommended, "");
-    settings.prompt.clone_from(&args.prompt);
-    settings.negative_prompt.clone_from(&args.negative);
+    if let Some(text) = &text {
+        settings = Recipe::understand(text, &settings).settings;
+        // what it was drawn from, and by which other model, is not in the file
+        (settings.image, settings.inpaint, settings.refiner) = (None, None, None);
+    }
+    settings.prompt = args.prompt.clone().unwrap_or(settings.prompt);
+    settings.negative_prompt = args.negative.clone().unwrap_or(settings.negative_prompt);
     settings.seed = seed;
     if let Some(size) = &args.size {
         (settings.width, settings.height) = parse_size(size)?;
@@ -63,7 +80,7 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
         settings.sampling.noise.source = source.parse()?;
     }
     settings.text.clip_skip = args.clip_skip.unwrap_or(settings.text.clip_skip);
-    request.apply(&mut settings, args.size.is_some());
+    request.apply(&mut settings, args.size.is_some() || text.is_some());
 
     let mut drawing = Drawing { choice, settings, ingredients: request.ingredients };
     let first = drawing.settings.clone();
@@ -93,6 +110,29 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
         );
     }
     Ok(())
+}
+
+/// What stands in a picture about how it was drawn.
+fn infotext(path: &Path) -> Outcome<Infotext> {
+    let file = picture_request::picture(path)?;
+    file.infotext().map(Infotext::parse).ok_or_else(|| {
+        Failure::new(format!("`{}` does not say how it was drawn", path.display()))
+            .with_hint("only pictures with the text of AUTOMATIC1111 or this program do; give a prompt instead")
+    })
+}
+
+/// The model that a picture was drawn with, else the default one.
+fn model_of(recipe: &Recipe, home: &Path, output: &Output) -> Outcome<models::ModelChoice> {
+    if let Some(choice) = picture_facts::model_of(recipe, &models::available(home)?) {
+        return Ok(choice.clone());
+    }
+    let default = models::choose(home, None)?;
+    if !recipe.files.model.name.is_empty() {
+        let drawn = &recipe.files.model;
+        output
+            .warn(format!("`{drawn}`, which drew that picture, is not installed here; drawing with `{}`", default.id));
+    }
+    Ok(default)
 }
 
 /// The name of picture `index`, counted from 0: `picture.png`, `picture-2.png`, …

@@ -4,8 +4,9 @@ use crate::cli::ImportArgs;
 use crate::commands::freeze::freeze;
 use crate::failure::{Failure, Outcome};
 use crate::judge::judge;
+use crate::library::Library;
 use crate::output::Output;
-use crate::{atomic, home};
+use crate::{atomic, home, new_model};
 use ::install::{ImportOptions, ImportPlan, Reason, Walk};
 use manifest::{ByteSize, ComponentKind, FrozenKind, OwnComponent, Request, layout};
 use std::path::Path;
@@ -17,6 +18,9 @@ pub(crate) fn run(args: &ImportArgs, output: &Output) -> Outcome {
     }
     if let Some(file) = &args.write {
         return write(&folder, &home::absolute(file)?, args.all, output);
+    }
+    if folder.is_file() {
+        return one_file(&folder, args, output);
     }
     let options = ImportOptions {
         home: home::resolve(&args.home)?,
@@ -54,6 +58,30 @@ pub(crate) fn run(args: &ImportArgs, output: &Output) -> Outcome {
     let value = serde_json::json!({ "plan": plan, "report": report });
     output.result(&value, text);
     all_read(&plan)
+}
+
+/// One model file goes into the home's own folders; a server that is running finds it there.
+fn one_file(path: &Path, args: &ImportArgs, output: &Output) -> Outcome {
+    let home = home::resolve(&args.home)?;
+    let library = Library::of(&home)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if args.dry_run {
+        let found = judge(path, None).map_err(|reason| refused(&new_model::broken(&name, &reason)))?;
+        output.result(
+            &serde_json::json!({ "file": path, "kind": found.kind, "usable": found.usable }),
+            found.description,
+        );
+        return Ok(());
+    }
+    let mut file = fs_err::File::open(path)?;
+    let added = new_model::add(&home, library.files(), &name, None, &mut file).map_err(|error| refused(&error))?;
+    let text = format!("added as {}: `{}`", added.kind, added.path.display());
+    output.result(&serde_json::json!({ "kind": added.kind, "path": added.path }), text);
+    Ok(())
+}
+
+fn refused(error: &server::AddError) -> Failure {
+    Failure::new(error).with_hint(&error.hint)
 }
 
 /// What could not be read may be what the person wanted: then the import did not succeed as a whole.

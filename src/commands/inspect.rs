@@ -1,16 +1,18 @@
-//! `inspect`: what a bundle holds, or what a model file is.
+//! `inspect`: what a bundle holds, what a model file is, or how a picture was drawn.
 
 use crate::cli::InspectArgs;
 use crate::commands::licences;
 use crate::failure::Outcome;
 use crate::home;
 use crate::output::Output;
+use crate::picture_facts;
 use engine::checkpoint::{CheckpointInfo, Family};
 use engine::{FileHashes, Lora, LoraInfo};
 use manifest::ByteSize;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::io::Read as _;
 use std::path::Path;
 
 /// Metadata longer than this is cut in the text for people; JSON has it whole.
@@ -37,11 +39,45 @@ pub(crate) fn run(args: &InspectArgs, output: &Output) -> Outcome {
     if args.licences {
         return licences::of_folder(&path, output);
     }
+    if path.is_file() && is_picture(&path)? {
+        return picture(&path, output);
+    }
     if path.is_file() {
         return model_file(&path, output);
     }
     let inspection = ::install::inspect(&path)?;
     output.result(&inspection, inspection.to_string().trim_end());
+    Ok(())
+}
+
+/// A PNG, JPEG or WebP file, by its first bytes.
+fn is_picture(path: &Path) -> Outcome<bool> {
+    let mut start = Vec::new();
+    fs_err::File::open(path)?.take(12).read_to_end(&mut start)?;
+    let webp = start.starts_with(b"RIFF") && start.ends_with(b"WEBP");
+    Ok(webp || start.starts_with(b"\x89PNG") || start.starts_with(b"\xff\xd8\xff"))
+}
+
+/// How a picture was drawn, as far as it says.
+fn picture(path: &Path, output: &Output) -> Outcome {
+    let facts = picture_facts::read(&fs_err::read(path)?, &[])?;
+    let mut text = format!("`{}` is a picture of {}x{} pixels\n", path.display(), facts.width, facts.height);
+    let settings = facts.settings.as_ref().and_then(|settings| settings.as_object());
+    match settings {
+        None => text += "  it does not say how it was drawn\n",
+        Some(settings) => {
+            for (name, value) in settings {
+                let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+                let lines: Vec<&str> = value.lines().collect();
+                let _ = writeln!(text, "  {name:16} {}", lines.join("\n                   "));
+            }
+            let _ = writeln!(text, "draw it again: fieldforge generate --prompt-from '{}'", path.display());
+        }
+    }
+    for remark in &facts.remarks {
+        let _ = writeln!(text, "  {remark}");
+    }
+    output.result(&facts, text.trim_end());
     Ok(())
 }
 

@@ -129,7 +129,8 @@ fn hires(found: &HiresSettings) -> Value {
     Value::Object(hires)
 }
 
-fn by_hash<'a>(choices: &'a [ModelChoice], hash: &str) -> Option<&'a ModelChoice> {
+/// The model whose file has that digest.
+pub(super) fn by_hash<'a>(choices: &'a [ModelChoice], hash: &str) -> Option<&'a ModelChoice> {
     let file = engine::UsedFile::new("", hash);
     choices.iter().find(|choice| choice.sha256.is_some_and(|sha256| file.has_sha256(&sha256.to_string())))
 }

@@ -56,7 +56,7 @@ pub(super) fn keep(settings: &mut Settings, choices: &[ModelChoice], remarks: &m
 }
 
 /// By its name here, the name that people know it by, or its file's.
-fn find<'a>(choices: &'a [ModelChoice], name: &str) -> Option<&'a ModelChoice> {
+pub(super) fn find<'a>(choices: &'a [ModelChoice], name: &str) -> Option<&'a ModelChoice> {
     let stem = name.rsplit(['/', '\\']).next().unwrap_or(name);
     let stem = stem.strip_suffix(".safetensors").unwrap_or(stem);
     let file = |choice: &ModelChoice| {

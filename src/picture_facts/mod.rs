@@ -7,14 +7,20 @@ mod infotext;
 mod installed;
 
 use crate::models::ModelChoice;
-use engine::{EngineError, PictureFile};
+use engine::{EngineError, PictureFile, Recipe};
 use serde_json::{Map, Value};
 use server::PictureFacts;
 
 /// Settings under the names of a request.
 pub(crate) type Settings = Map<String, Value>;
 
-/// Reads PNG, JPEG and WebP.
+/// The model here that a picture was drawn with: by its hash, else by its name.
+pub(crate) fn model_of<'a>(recipe: &Recipe, choices: &'a [ModelChoice]) -> Option<&'a ModelChoice> {
+    let model = &recipe.files.model;
+    infotext::by_hash(choices, &model.hash).or_else(|| installed::find(choices, &model.name))
+}
+
+/// Reads PNG, JPEG and WebP. Without `choices` nothing is said about what is installed.
 ///
 /// # Errors
 /// When it is none of these, or damaged.
@@ -32,7 +38,7 @@ pub(crate) fn read(bytes: &[u8], choices: &[ModelChoice]) -> Result<PictureFacts
         (None, None, Some(graph)) => comfy_graph::settings(graph, &mut remarks),
         (None, None, None) => None,
     };
-    if let Some(settings) = &mut settings {
+    if let Some(settings) = settings.as_mut().filter(|_| !choices.is_empty()) {
         installed::keep(settings, choices, &mut remarks);
     }
     let (width, height) = (file.picture.width, file.picture.height);
