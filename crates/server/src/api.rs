@@ -11,7 +11,7 @@ use crate::route::{Ask, Found, Route, find};
 use crate::studio::Studio;
 use crate::target::Target;
 use crate::{
-    ModelCard, api_jobs as jobs, api_models as models, api_pictures as pictures, gate, page, sdapi, self_test,
+    ModelCard, api_jobs as jobs, api_models as models, api_pictures as pictures, gate, openai, page, sdapi, self_test,
 };
 
 /// Most bytes of a picture that is sent.
@@ -109,6 +109,7 @@ impl Api {
                     ["sdapi" | "internal" | "controlnet", ..] => {
                         Ok(sdapi::answer(&self.studio, &self.tasks, &target, call))
                     }
+                    ["v1", ..] => Ok(openai::answer(&self.studio, &target, call)),
                     ["api", "v1", ..] => Err(ApiError::not_found(&shown(&call.target))),
                     ["outputs" | "thumbnails", name] => Err(pictures::unknown(name)),
                     _ if !reading => wrong("GET, HEAD".to_owned()),

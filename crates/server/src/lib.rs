@@ -78,6 +78,7 @@ mod job;
 mod job_table;
 mod lock;
 mod new_model;
+mod openai;
 mod order;
 mod page;
 mod picture;

@@ -44,7 +44,7 @@ pub(crate) fn send(stream: &TcpStream, reply: Reply, without_body: bool, last: b
             return After::Done;
         }
         Body::Socket(talk) => {
-            let mut answer = format!("HTTP/1.1 {status} Switching Protocols\r\n");
+            let mut answer = format!("HTTP/1.1 {status} {}\r\n", StatusCode(status).default_reason_phrase());
             for (name, value) in &headers {
                 answer.push_str(&format!("{name}: {value}\r\n"));
             }

@@ -15,7 +15,7 @@ pub(crate) fn from_transparency(bytes: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Width, height and the opacity of each pixel of a PNG file that is transparent somewhere.
-fn alpha_of(bytes: &[u8]) -> Option<(u32, u32, Vec<u8>)> {
+pub(crate) fn alpha_of(bytes: &[u8]) -> Option<(u32, u32, Vec<u8>)> {
     let limits = png::Limits { bytes: 256 << 20 };
     let mut decoder = png::Decoder::new_with_limits(std::io::Cursor::new(bytes), limits);
     decoder.set_transformations(png::Transformations::ALPHA | png::Transformations::STRIP_16);

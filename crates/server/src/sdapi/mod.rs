@@ -24,6 +24,7 @@ use crate::http::{Call, Reply};
 use crate::studio::Studio;
 use crate::target::Target;
 use fields::Fields;
+pub(crate) use mask::alpha_of;
 use refusal::Refusal;
 pub(crate) use tasks::Tasks;
 

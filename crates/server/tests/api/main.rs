@@ -8,6 +8,7 @@ mod alone;
 mod generation;
 mod history;
 mod hostile;
+mod openai;
 mod refusals;
 mod routes;
 mod sdapi;
