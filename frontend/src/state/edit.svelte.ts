@@ -28,7 +28,8 @@ class Edit {
   source = $state.raw<Source | null>(null)
   mode = $state<EditMode>('redraw')
   prompt = $state('')
-  strength = $state(0.6)
+  /** Per mode: new room holds nothing worth keeping. */
+  strengths = $state.raw({ redraw: 0.6, paint: 0.75, extend: 1, enlarge: 0 })
   mask = $state.raw<MaskHistory>(noSteps)
   /** Pixels of softened edge. */
   feather = $state(8)
@@ -92,7 +93,7 @@ class Edit {
       }
       const draft = { ...studio.draft, prompt: this.prompt, count: 1, extra: { ...studio.draft.extra, hires: undefined, controls: undefined } }
       const body = requestBody(draft, model, status.limits, studio.shelf.styles)
-      Object.assign(body, size, { init: { picture: source.ref, strength: this.strength, resize_mode: 'stretch' } })
+      Object.assign(body, size, { init: { picture: source.ref, strength: this.strengths[mode], resize_mode: 'stretch' } })
       if (mode === 'paint') {
         const file = await maskFile(this.mask.done, source.width, source.height)
         if (file === null) return
@@ -131,6 +132,8 @@ class Edit {
     this.mode = mode
     this.ordered = null
     this.mask = noSteps
+    // As wide on a small picture as on a large one.
+    this.feather = Math.min(64, Math.max(1, Math.round(Math.min(source.width, source.height) / 64)))
     this.extend = { ...noExtend }
     this.prompt = source.settings?.prompt || this.prompt || studio.draft.prompt
   }
