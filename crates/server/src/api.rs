@@ -1,9 +1,12 @@
 //! The interface `/api/v1`, the pictures and the page: which address does what.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::api_error::ApiError;
+use crate::comfy::{self, Comfy};
 use crate::generate_request::{MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE};
 use crate::http::{Body, Call, Handler, Reply};
 use crate::queue::Line;
@@ -19,7 +22,8 @@ pub(crate) const MAX_UPLOAD: u64 = 64 << 20;
 
 /// Answers every request of the server.
 pub(crate) struct Api {
-    pub(crate) studio: Studio,
+    pub(crate) studio: Arc<Studio>,
+    pub(crate) comfy: Arc<Comfy>,
     /// What A1111's clients have under way.
     pub(crate) tasks: sdapi::Tasks,
 }
@@ -99,12 +103,16 @@ impl Api {
             gate::check_origin(call, self.studio.port)?;
         }
         let target = Target::parse(&call.target)?;
-        let wrong = |allow| Err(ApiError::wrong_method(&shown(&call.method), &shown(&call.target), allow));
+        let (method, path) = (shown(&call.method), shown(&call.target));
+        let wrong = |allow| Err(ApiError::wrong_method(&method, &path, allow));
         match find(ROUTES, &call.method, &target) {
             Found::Route(route, ask) => (route.answer)(self, &ask, call),
             Found::Methods(methods) => wrong(methods),
             Found::Nothing => {
                 let parts: Vec<&str> = target.parts.iter().map(String::as_str).collect();
+                if let Some(reply) = comfy::answer(&self.comfy, &self.studio, &parts, &target, call) {
+                    return Ok(reply);
+                }
                 match parts.as_slice() {
                     ["sdapi" | "internal" | "controlnet", ..] => {
                         Ok(sdapi::answer(&self.studio, &self.tasks, &target, call))

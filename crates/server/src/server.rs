@@ -12,6 +12,7 @@ use fs_err as fs;
 use serde_json::Value;
 
 use crate::api::Api;
+use crate::comfy::Comfy;
 use crate::database::Database;
 use crate::events::Events;
 use crate::history::History;
@@ -32,6 +33,8 @@ const NEXT_PORTS: u16 = 20;
 const UPLOADS: &str = "uploads";
 /// The folder of small pictures, beside it.
 const THUMBNAILS: &str = "thumbnails";
+/// The folder of what ComfyUI's frontend keeps, beside it.
+const COMFY: &str = "comfy";
 /// How often uploads that nobody needs are removed.
 const SWEEP_EVERY: Duration = Duration::from_secs(6 * 3600);
 /// How long a stopping server waits for the picture under way.
@@ -162,7 +165,9 @@ impl Server {
         let uploads = Arc::new(Uploads::new(self.config.state.join(UPLOADS)));
         let keeping = (Arc::clone(&history), Arc::clone(&uploads), Arc::clone(&queue), Arc::clone(&stop));
         thread::Builder::new().name("history".to_owned()).spawn(move || keep_house(&keeping)).map_err(failed)?;
+        let comfy = Arc::new(Comfy::new(&self.config.state.join(COMFY)));
         let worker = Worker {
+            runs: Arc::clone(&comfy.runs),
             queue: Arc::clone(&queue),
             history: Arc::clone(&history),
             events: Arc::clone(&events),
@@ -186,7 +191,8 @@ impl Server {
             self_test,
             started: Instant::now(),
         };
-        let api: Arc<dyn Handler> = Arc::new(Api { studio, tasks: crate::sdapi::Tasks::default() });
+        let api: Arc<dyn Handler> =
+            Arc::new(Api { studio: Arc::new(studio), comfy, tasks: crate::sdapi::Tasks::default() });
         accept::serve(&self.listener, &api, &stop);
         // From here on nobody can connect.
         drop(self.listener);

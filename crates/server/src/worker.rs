@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::api_error::ErrorBody;
+use crate::comfy::{Comfy, Runs, with_texts};
 use crate::events::Events;
 use crate::happening::{Happening, JobProgress};
 use crate::history::History;
@@ -32,6 +33,8 @@ pub(crate) fn known_code(code: &str) -> &'static str {
 
 /// Runs jobs until `stop` is set.
 pub(crate) struct Worker {
+    /// Workflows whose pictures carry them.
+    pub(crate) runs: Arc<Runs>,
     pub(crate) queue: Arc<Queue>,
     pub(crate) history: Arc<History>,
     pub(crate) events: Arc<Events>,
@@ -72,7 +75,7 @@ impl Worker {
         // An engine that panics fails its job, not the server.
         let result = catch_unwind(AssertUnwindSafe(|| self.generate.generate(&request, &mut tell)));
         match result {
-            Ok(Ok(generated)) => match self.history.save(&generated.png) {
+            Ok(Ok(generated)) => match self.history.save(&with_texts(&generated.png, &Comfy::texts(&self.runs, job))) {
                 Ok(picture) => Outcome::Done(picture.id),
                 Err(why) => Outcome::Failed(ErrorBody {
                     code: "not_saved",

@@ -5,6 +5,7 @@ mod fake;
 mod running;
 
 mod alone;
+mod comfy;
 mod generation;
 mod history;
 mod hostile;
