@@ -227,7 +227,8 @@ mod tests {
             other.pragma_update(None, "user_version", 99).expect("written");
         };
         let rubbish = |path: &Path| fs::write(path, b"this is no database at all".repeat(100)).expect("written");
-        let makers: [(&dyn Fn(&Path), &str); 3] =
+        type Make<'a> = &'a dyn Fn(&Path);
+        let makers: [(Make<'_>, &str); 3] =
             [(&foreign, "another program"), (&newer, "newer version"), (&rubbish, "damaged")];
         for (make, word) in makers {
             let folder = tempfile::tempdir().expect("a folder");

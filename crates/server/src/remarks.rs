@@ -8,10 +8,13 @@ use crate::lock::lock;
 /// Most remarks that are kept.
 const MAX_REMARKS: usize = 20;
 
+/// What a remark is passed on to.
+pub(crate) type Tell = dyn Fn(&str) + Send + Sync;
+
 /// Passes remarks on once and keeps them for the page.
 #[derive(Clone, Default)]
 pub(crate) struct Remarks {
-    tell: Option<Arc<dyn Fn(&str) + Send + Sync>>,
+    tell: Option<Arc<Tell>>,
     all: Arc<Mutex<Vec<String>>>,
 }
 

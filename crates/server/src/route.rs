@@ -78,7 +78,8 @@ pub(crate) fn find<'a>(routes: &'static [Route], method: &str, target: &'a Targe
             return Found::Route(route, Ask { target, names });
         }
         for method in [route.method].into_iter().chain((route.method == "GET").then_some("HEAD")) {
-            if !methods.contains(&method) && !(method == "HEAD" && route.path.ends_with("/events")) {
+            let endless = method == "HEAD" && route.path.ends_with("/events");
+            if !methods.contains(&method) && !endless {
                 methods.push(method);
             }
         }

@@ -56,10 +56,6 @@ impl NodeKind {
     pub(crate) fn of(class: &str) -> Option<&'static Self> {
         KINDS.iter().find(|kind| kind.class == class)
     }
-
-    pub(crate) fn input(&self, name: &str) -> Option<&'static InputKind> {
-        self.inputs.iter().find(|input| input.name == name)
-    }
 }
 
 const fn link(name: &'static str, kind: &'static str) -> InputKind {

@@ -32,7 +32,7 @@ impl Inputs {
 
     /// All names, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
-        let mut names: Vec<String> = std::fs::read_dir(&self.folder)
+        let mut names: Vec<String> = fs_err::read_dir(&self.folder)
             .into_iter()
             .flatten()
             .flatten()

@@ -136,7 +136,7 @@ fn the_plain_workflow_is_one_request() {
         noise: Some("CPU".into()),
         ..GenerateRequest::default()
     };
-    assert_eq!(orders[0].requests, [expected.clone()]);
+    assert_eq!(orders[0].requests, std::slice::from_ref(&expected));
     let four = read(&with(&[("5.batch_size", json!(4))])).expect("it can be drawn");
     assert_eq!(four[0].requests.iter().map(|request| request.seed).collect::<Vec<_>>(), [42, 43, 44, 45]);
     // Only the lower 32 bits count.

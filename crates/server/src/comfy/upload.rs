@@ -64,11 +64,12 @@ fn view(comfy: &Comfy, studio: &Studio, target: &Target) -> Result<Reply, ApiErr
 fn upload(comfy: &Comfy, studio: &Studio, is_mask: bool, call: &mut Call<'_>) -> Result<Reply, ApiError> {
     let bytes = call.read_body(MAX_UPLOAD)?;
     let bad = |message: &str| ApiError::new(400, "bad_form", message);
-    let parts = multipart::read(call.header("content-type").unwrap_or_default(), &bytes)
+    let boundary = multipart::boundary(call.header("content-type").unwrap_or_default())
         .ok_or_else(|| bad("the body must be a form: multipart/form-data"))?;
+    let parts = multipart::parts(&bytes, boundary).map_err(|why| bad(&format!("the form cannot be read: {why}")))?;
     let field = |name: &str| {
         let part = parts.iter().find(|part| part.name == name);
-        part.map(|part| String::from_utf8_lossy(part.bytes).into_owned())
+        part.map(|part| String::from_utf8_lossy(part.content).into_owned())
     };
     let image = parts.iter().find(|part| part.name == "image").ok_or_else(|| bad("the form has no field `image`"))?;
     let name = image.file_name.clone().unwrap_or_default();
@@ -78,7 +79,7 @@ fn upload(comfy: &Comfy, studio: &Studio, is_mask: bool, call: &mut Call<'_>) ->
         return Err(bad("the picture's name cannot be used for a file"));
     }
     let overwrite = field("overwrite").is_some_and(|text| text == "true" || text == "1");
-    let picture = studio.keep(image.bytes)?;
+    let picture = studio.keep(image.content)?;
     let named = if is_mask {
         // The mask editor sends the mask alone and names the picture that it belongs to.
         let original = field("original_ref").and_then(|text| serde_json::from_str::<Value>(&text).ok());

@@ -4,10 +4,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use super::multipart;
 use crate::api_error::ApiError;
 use crate::check::shown;
 use crate::http::Call;
+use crate::multipart;
 
 /// Most bytes of a body.
 const MAX_BODY: u64 = 128 << 20;

@@ -4,7 +4,6 @@
 //! `sampler` and `strength`.
 
 mod form;
-mod multipart;
 mod refusal;
 mod settings;
 mod stream;
