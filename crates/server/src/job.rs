@@ -48,6 +48,9 @@ pub(crate) struct Job {
     /// The finished picture's id.
     pub(crate) picture: Option<String>,
     pub(crate) error: Option<ErrorBody>,
+    /// What is perhaps not as the person meant it, one sentence each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) remarks: Vec<String>,
     /// 1 for the next to run, counting up; 0 when it no longer waits.
     pub(crate) position: usize,
     /// When it was ordered, as ISO 8601.
@@ -108,8 +111,11 @@ impl Job {
 /// How a job ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// The picture's id.
-    Done(String),
+    /// The picture's id, and what there is to say about it.
+    Done {
+        picture: String,
+        remarks: Vec<String>,
+    },
     Failed(ErrorBody),
     Cancelled,
 }

@@ -37,7 +37,8 @@ pub(crate) fn number(id: &str) -> Option<i64> {
     digits.parse().ok()
 }
 
-const COLUMNS: &str = "number, batch, source, state, step, steps, settings, picture, error, created, finished, place";
+const COLUMNS: &str =
+    "number, batch, source, state, step, steps, settings, picture, error, created, finished, place, remarks";
 
 /// One row; settings that this version cannot read make a failed job of it.
 fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
@@ -49,6 +50,7 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
     let error: Option<String> = row.get(8)?;
     let error = error.and_then(|json| serde_json::from_str::<StoredError>(&json).ok());
     let finished: Option<i64> = row.get(10)?;
+    let remarks: Option<String> = row.get(12)?;
     let mut job = Job {
         id: format!("j{number}"),
         batch: row.get(1)?,
@@ -58,6 +60,7 @@ fn waiting(row: &Row<'_>) -> rusqlite::Result<Waiting> {
         steps: row.get(5)?,
         picture: row.get(7)?,
         error: error.map(|StoredError { code, message, hint }| ErrorBody { code: known_code(&code), message, hint }),
+        remarks: remarks.and_then(|json| serde_json::from_str(&json).ok()).unwrap_or_default(),
         position: 0,
         created: seconds(row.get(9)?),
         finished: finished.map(seconds),
@@ -111,13 +114,16 @@ pub(crate) fn update<'a>(
     let change = connection.transaction()?;
     {
         let mut statement = change.prepare_cached(
-            "UPDATE jobs SET state = ?2, step = ?3, steps = ?4, picture = ?5, error = ?6, finished = ?7 WHERE number = ?1",
+            "UPDATE jobs SET state = ?2, step = ?3, steps = ?4, picture = ?5, error = ?6, finished = ?7, remarks = ?8
+             WHERE number = ?1",
         )?;
         for job in jobs {
             let error = job.error.as_ref().and_then(|error| serde_json::to_string(error).ok());
             let finished = job.is_over().then(|| i64::try_from(now).unwrap_or(i64::MAX));
             let word = job.state.word();
-            statement.execute(params![number(&job.id), word, job.step, job.steps, job.picture, error, finished])?;
+            let remarks = (!job.remarks.is_empty()).then(|| serde_json::to_string(&job.remarks).ok()).flatten();
+            let row = params![number(&job.id), word, job.step, job.steps, job.picture, error, finished, remarks];
+            statement.execute(row)?;
         }
     }
     change.commit()

@@ -204,10 +204,11 @@ impl Queue {
         let mut state = lock(&self.state);
         let Some(Running { mut job, asked, .. }) = state.running.take() else { return };
         match outcome {
-            Outcome::Done(picture) => {
+            Outcome::Done { picture, remarks } => {
                 job.state = JobState::Done;
                 job.step = job.steps;
                 job.picture = Some(picture);
+                job.remarks = remarks;
             }
             Outcome::Failed(error) => {
                 job.state = JobState::Failed;
@@ -521,7 +522,7 @@ mod tests {
         assert_eq!(queue.line().waiting.iter().map(|job| job.position).collect::<Vec<_>>(), [1, 2]);
         queue.progress(2, 4);
         assert_eq!(queue.find("j1").map(|job| job.step), Some(2));
-        queue.finish(Outcome::Done("20261123-141502-0001".into()));
+        queue.finish(Outcome::Done { picture: "20261123-141502-0001".into(), remarks: vec!["a word".into()] });
         let done = queue.find("j1").expect("remembered");
         assert_eq!((done.state, done.step), (JobState::Done, 4));
         assert_eq!(queue.take(Duration::ZERO).expect("a job").0.settings.seed, 2);

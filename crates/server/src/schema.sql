@@ -39,6 +39,7 @@ CREATE TABLE jobs(
     settings TEXT NOT NULL,
     picture TEXT,
     error TEXT,
+    remarks TEXT,
     created INTEGER NOT NULL,
     finished INTEGER
 );

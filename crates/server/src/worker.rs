@@ -76,7 +76,7 @@ impl Worker {
         let result = catch_unwind(AssertUnwindSafe(|| self.generate.generate(&request, &mut tell)));
         match result {
             Ok(Ok(generated)) => match self.history.save(&with_texts(&generated.png, &Comfy::texts(&self.runs, job))) {
-                Ok(picture) => Outcome::Done(picture.id),
+                Ok(picture) => Outcome::Done { picture: picture.id, remarks: generated.remarks },
                 Err(why) => Outcome::Failed(ErrorBody {
                     code: "not_saved",
                     message: format!("the picture was drawn but not saved: {why}"),

@@ -75,7 +75,7 @@ fn a_picture_goes_all_the_way_and_everybody_hears_of_it() {
 fn previews_are_drawn_only_for_listeners_and_not_too_often() {
     let engine = Arc::new(Fake::slow());
     let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::at(folder.path(), Arc::clone(&engine) as _, Facts::default());
+    let running = Running::at(&folder.path().join("outputs"), Arc::clone(&engine) as _, Facts::default());
     let job = running.order(r#"{"prompt":"alone","steps":10}"#);
     running.finished(&job);
     assert_eq!(engine.previews.load(Ordering::Relaxed), 0);

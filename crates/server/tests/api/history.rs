@@ -1,5 +1,6 @@
 //! Pictures stay, come back, and survive everything but a full disk.
 
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ fn ids(page: &serde_json::Value) -> Vec<String> {
 #[test]
 fn the_history_is_paged_and_survives_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
-    let mut running = Running::at(folder.path(), Arc::new(Fake::default()), Facts::default());
+    let mut running = Running::at(&folder.path().join("outputs"), Arc::new(Fake::default()), Facts::default());
     for seed in 0..5 {
         running.finished(&running.order(&format!(r#"{{"prompt":"number {seed}","seed":{seed}}}"#)));
     }
@@ -31,7 +32,7 @@ fn the_history_is_paged_and_survives_a_restart() {
     assert_eq!(all["more"], false);
     running.stop();
 
-    let running = Running::at(folder.path(), Arc::new(Fake::default()), Facts::default());
+    let running = Running::at(&folder.path().join("outputs"), Arc::new(Fake::default()), Facts::default());
     assert_eq!(running.get("/api/v1/pictures").json(), all);
     let names = ids(&all);
     let first = running.get("/api/v1/pictures?limit=2").json();
@@ -80,7 +81,9 @@ fn a_deleted_picture_can_be_brought_back() {
 #[test]
 fn foreign_files_in_the_folder_are_shown_or_reported() {
     let folder = tempfile::tempdir().expect("a folder");
-    let put = |name: &str, bytes: &[u8]| fs_err::write(folder.path().join(name), bytes).expect("written");
+    let outputs = folder.path().join("outputs");
+    fs_err::create_dir(&outputs).expect("a folder");
+    let put = |name: &str, bytes: &[u8]| fs_err::write(outputs.join(name), bytes).expect("written");
     put("mein Käse.png", &png(16, 24, None));
     put("broken.png", b"\x89PNG\r\n\x1a\nrubbish");
     put("cut.png", &png(16, 16, None)[..40]);
@@ -89,9 +92,9 @@ fn foreign_files_in_the_folder_are_shown_or_reported() {
     {
         use std::os::unix::ffi::OsStrExt as _;
         let name = std::ffi::OsStr::from_bytes(b"bad-\xff.png");
-        fs_err::write(folder.path().join(name), png(8, 8, None)).expect("written");
+        fs_err::write(outputs.join(name), png(8, 8, None)).expect("written");
     }
-    let running = Running::at(folder.path(), Arc::new(Fake::default()), Facts::default());
+    let running = Running::at(&outputs, Arc::new(Fake::default()), Facts::default());
     let page = running.get("/api/v1/pictures").json();
     assert_eq!(ids(&page), ["mein Käse"]);
     assert_eq!(page["pictures"][0]["settings"], serde_json::Value::Null);
@@ -113,7 +116,7 @@ fn foreign_files_in_the_folder_are_shown_or_reported() {
     let etag = download.header("etag").expect("a tag").to_owned();
     let same = running.connect().request("GET", url, &[("If-None-Match", &etag)], b"");
     assert_eq!((same.status, same.body.len()), (304, 0));
-    fs_err::remove_file(folder.path().join("mein Käse.png")).expect("removed");
+    fs_err::remove_file(outputs.join("mein Käse.png")).expect("removed");
     assert_eq!(running.get(url).refusal(), (410, "gone".to_owned()));
 }
 
@@ -136,19 +139,25 @@ struct TinyDisk(tempfile::TempDir);
 impl TinyDisk {
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
+        let disk = folder.path().join("outputs");
+        fs_err::create_dir(&disk).expect("a folder");
         let mounted = Command::new("mount")
             .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs"])
-            .arg(folder.path())
+            .arg(&disk)
             .stderr(std::process::Stdio::null())
             .status()
             .is_ok_and(|status| status.success());
         mounted.then_some(Self(folder))
     }
+
+    fn path(&self) -> PathBuf {
+        self.0.path().join("outputs")
+    }
 }
 
 impl Drop for TinyDisk {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
+        let _ = Command::new("umount").arg(self.path()).status();
     }
 }
 
@@ -160,7 +169,7 @@ fn a_full_disk_fails_the_job_and_leaves_no_half_file() {
         assert_ne!(error, Ok(()));
         return;
     };
-    let mut running = Running::at(disk.0.path(), Arc::new(Fake::default()), Facts::default());
+    let mut running = Running::at(&disk.path(), Arc::new(Fake::default()), Facts::default());
     assert_eq!(running.finished(&running.order(r#"{"prompt":"small"}"#))["state"], "done");
     let before = running.files();
     let job = running.finished(&running.order(r#"{"prompt":"noise","width":512,"height":512}"#));

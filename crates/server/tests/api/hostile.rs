@@ -133,7 +133,7 @@ fn requests_behind_each_other_are_answered_in_order() {
 fn events_end_with_their_page_and_hold_back_nobody() {
     let engine = Arc::new(Fake::slow());
     let folder = tempfile::tempdir().expect("a folder");
-    let running = Running::at(folder.path(), Arc::clone(&engine) as _, Facts::default());
+    let running = Running::at(&folder.path().join("outputs"), Arc::clone(&engine) as _, Facts::default());
     for _ in 0..12 {
         let mut client = running.connect();
         let events = format!("{}\r\n", head(&running, "GET /api/v1/events"));

@@ -60,7 +60,7 @@ fn the_page_learns_what_the_program_knows() {
         self_test: Some(json!({"verdict": "passed"})),
         self_test_picture: Some(png(8, 8, None)),
     };
-    let running = Running::at(folder.path(), Arc::new(Fake::default()), facts);
+    let running = Running::at(&folder.path().join("outputs"), Arc::new(Fake::default()), facts);
     let status = running.get("/api/v1/status").json();
     assert_eq!(status["seal_level"], "S2");
     assert_eq!(status["samplers"], json!(["Euler", "Euler a"]));

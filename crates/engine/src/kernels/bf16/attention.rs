@@ -1,9 +1,9 @@
 //! Attention with both products in bf16, by AVX512-BF16; the softmax between them is f32.
 
 use std::arch::x86_64::{
-    __m512, _mm512_add_ps, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps, _mm512_reduce_add_ps,
-    _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps, _mm512_setzero_ps,
-    _mm512_storeu_si512, _mm512_sub_ps,
+    __m512, __m512bh, __m512i, _mm512_add_ps, _mm512_cvtne2ps_pbh, _mm512_fmadd_ps, _mm512_loadu_ps, _mm512_max_ps,
+    _mm512_reduce_add_ps, _mm512_reduce_max_ps, _mm512_roundscale_ps, _mm512_scalef_ps, _mm512_set1_ps,
+    _mm512_setzero_ps, _mm512_storeu_si512, _mm512_sub_ps,
 };
 
 use super::super::attention::{AttentionShape, Block};
@@ -161,7 +161,10 @@ fn exponentials(scores: &[f32], pairs: &mut [u32]) -> f32 {
         // SAFETY: the chunk has the 16 elements that are stored; both types are 64 bytes of plain numbers.
         #[expect(unsafe_code, reason = "a store to memory, and a change of type")]
         unsafe {
-            _mm512_storeu_si512(pairs.as_mut_ptr().cast(), std::mem::transmute(_mm512_cvtne2ps_pbh(high, low)));
+            _mm512_storeu_si512(
+                pairs.as_mut_ptr().cast(),
+                std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low)),
+            );
         }
     }
     _mm512_reduce_add_ps(_mm512_add_ps(totals[0], totals[1]))
@@ -176,7 +179,7 @@ fn power_of_two(x: __m512) -> __m512 {
     let rest = _mm512_sub_ps(x, whole);
     // (ln 2)^n / n!
     let mut power = _mm512_set1_ps(1.333_355_8e-3);
-    for coefficient in [9.618_129e-3, 5.550_410_9e-2, 2.402_265_1e-1, 6.931_472e-1, 1.0] {
+    for coefficient in [9.618_129e-3, 5.550_411e-2, 2.402_265e-1, 6.931_472e-1, 1.0] {
         power = _mm512_fmadd_ps(power, rest, _mm512_set1_ps(coefficient));
     }
     _mm512_scalef_ps(power, whole)

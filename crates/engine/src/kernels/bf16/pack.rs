@@ -1,7 +1,7 @@
 //! Weights as panels of pairs.
 
 use std::arch::x86_64::{
-    __m512i, _mm256_loadu_si256, _mm512_cvtne2ps_pbh, _mm512_cvtph_ps, _mm512_loadu_ps, _mm512_loadu_si512,
+    __m512bh, __m512i, _mm256_loadu_si256, _mm512_cvtne2ps_pbh, _mm512_cvtph_ps, _mm512_loadu_ps, _mm512_loadu_si512,
     _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512, _mm512_unpackhi_epi32, _mm512_unpackhi_epi64,
     _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
@@ -71,12 +71,12 @@ fn load(elements: Elements<'_>, start: usize, count: usize) -> __m512i {
                 let all = all[start..start + BLOCK].as_ptr();
                 let low = _mm512_cvtph_ps(_mm256_loadu_si256(all.cast()));
                 let high = _mm512_cvtph_ps(_mm256_loadu_si256(all.add(16).cast()));
-                std::mem::transmute::<_, __m512i>(_mm512_cvtne2ps_pbh(high, low))
+                std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
             }
             Elements::F32(all) => {
                 let all = all[start..start + BLOCK].as_ptr();
                 let (low, high) = (_mm512_loadu_ps(all), _mm512_loadu_ps(all.add(16)));
-                std::mem::transmute::<_, __m512i>(_mm512_cvtne2ps_pbh(high, low))
+                std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
             }
         }
     }
