@@ -37,6 +37,7 @@ fn wide_registers_give_the_same_bytes_and_unfused_sums_nearly() {
     let drawn = |kernels: &str| {
         let mut command = place.command(env!("CARGO_BIN_EXE_fieldforge"));
         command.args(["generate", "a red apple", "--seed", "1", "--home", "home", "--out", "apple.png"]);
+        command.args(["--precision", "f32"]);
         let output = command.env("FIELDFORGE_KERNELS", kernels).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         decoded(&place.path("apple.png")).2

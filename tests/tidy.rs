@@ -140,7 +140,9 @@ fn names_of_bundle_files_are_spelt_only_in_the_layout() {
             continue;
         }
         for (at, line) in code(&text) {
-            for name in NAMES {
+            // OpenAI's address for pictures is called like the folder.
+            let foreign = path.ends_with("crates/server/src/openai/mod.rs");
+            for name in NAMES.into_iter().filter(|name| !(foreign && *name == "\"generations\"")) {
                 assert!(!line.contains(name), "{}:{at} spells {name}: use manifest::layout", path.display());
             }
         }

@@ -43,6 +43,7 @@ const KNOWN: &[(&str, LicenceTerms)] = &[
     ("GPL-2.0-or-later", LicenceTerms::Conditions(SOURCE)),
     ("GPL-3.0-only", LicenceTerms::Conditions(SOURCE)),
     ("GPL-3.0-or-later", LicenceTerms::Conditions(SOURCE)),
+    ("IJG", LicenceTerms::Conditions(NAMED)),
     ("ISC", LicenceTerms::Yes),
     ("LGPL-2.1-only", LicenceTerms::Conditions(SOURCE)),
     ("LGPL-2.1-or-later", LicenceTerms::Conditions(SOURCE)),
@@ -63,7 +64,7 @@ const KNOWN: &[(&str, LicenceTerms)] = &[
     ("SAI Non-Commercial", LicenceTerms::No),
 ];
 /// How many of them, from the first on, are SPDX identifiers.
-const SPDX: usize = 28;
+const SPDX: usize = 29;
 
 impl LicenceTerms {
     /// What the licence of a component allows: an SPDX expression, or a name that model pages use.
