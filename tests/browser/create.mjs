@@ -232,7 +232,8 @@ await check('the colours can be switched and are remembered', async () => {
   const dark = await ground()
   must(dark !== bySystem, 'dark looks like light')
   await desk.reload()
-  must((await ground()) === dark, 'the choice was forgotten')
+  must((await desk.evaluate(() => document.documentElement.dataset.theme)) === 'dark', 'the choice was forgotten')
+  must((await ground()) !== bySystem, 'the choice is remembered, but not applied')
   await button.click()
 })
 

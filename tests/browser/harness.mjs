@@ -33,6 +33,8 @@ const expected = [
   [/\/api\/v1\/models\/[^/]+\/[^/]+\/preview$/, '404'],
 ]
 let provoked = /^$/
+/** The check that runs, for complaints. */
+let current = ''
 
 /** Complaints that a check provokes on purpose; without an argument, none. */
 export function expectComplaints(pattern = /^$/) {
@@ -52,7 +54,7 @@ export async function open(path, { width = 1440, height = 900, scheme = 'light',
   page.on('console', (message) => {
     if (!['error', 'warning'].includes(message.type()) || provoked.test(message.text())) return
     if (expected.some(([where, code]) => where.test(message.location().url) && message.text().includes(code))) return
-    complaints.push(`${message.text()} ${message.location().url}`)
+    complaints.push(`${message.text()} ${message.location().url} during “${current}”`)
   })
   page.on('pageerror', (error) => complaints.push(error.message))
   await page.goto(`${origin}/#/${path}`)
@@ -123,6 +125,7 @@ let passed = 0
 const failures = []
 
 export async function check(name, work) {
+  current = name
   try {
     await work()
     passed += 1
