@@ -72,7 +72,7 @@ fn attend(comfy: &Comfy, studio: &Studio, client: String, stream: &TcpStream, st
         studio,
         client,
         socket,
-        metadata: false,
+        metadata: None,
         begun: HashSet::new(),
         told: HashSet::new(),
         over: HashSet::new(),
@@ -102,8 +102,9 @@ struct Talk<'a> {
     studio: &'a Studio,
     client: String,
     socket: WebSocket<&'a TcpStream>,
-    /// Whether it takes previews that say whose they are.
-    metadata: bool,
+    /// Whether it takes previews that say whose they are; `None`: it said nothing of itself and gets no previews, because
+    /// simple clients take every binary message for a result.
+    metadata: Option<bool>,
     /// Runs whose start was told.
     begun: HashSet<String>,
     /// Outputs (run and node) that were told.
@@ -124,7 +125,7 @@ impl Talk<'_> {
                 let message: Value = serde_json::from_str(&text).unwrap_or_default();
                 if message.get("type").and_then(Value::as_str) == Some("feature_flags") {
                     let flag = message.pointer("/data/supports_preview_metadata").and_then(Value::as_bool);
-                    self.metadata = flag == Some(true);
+                    self.metadata = Some(flag == Some(true));
                     let flags = json!({ "supports_preview_metadata": true, "max_upload_size": crate::api::MAX_UPLOAD });
                     self.say("feature_flags", &flags)?;
                 }
@@ -240,8 +241,8 @@ impl Talk<'_> {
             nodes.insert(known.clone(), entry);
         }
         self.say("progress_state", &json!({ "prompt_id": id, "nodes": nodes }))?;
-        let Some(png) = &progress.preview_png else { return Ok(()) };
-        self.socket.send(Message::Binary(preview(png, self.metadata.then_some((id, node))).into()))
+        let (Some(png), Some(metadata)) = (&progress.preview_png, self.metadata) else { return Ok(()) };
+        self.socket.send(Message::Binary(preview(png, metadata.then_some((id, node))).into()))
     }
 }
 

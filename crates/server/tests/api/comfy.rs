@@ -88,9 +88,22 @@ fn heard(socket: &mut Socket) -> (Vec<Value>, Vec<u8>) {
 }
 
 #[test]
+fn a_client_that_says_nothing_of_itself_gets_no_previews() {
+    let server = Running::with(Grey(Fake::slow()));
+    let mut socket = listen(&server, None).expect("a socket");
+    let (status, reply) = post(&server, "/prompt", &json!({ "client_id": "me", "prompt": graph("a cat") }));
+    assert_eq!(status, 200, "{reply}");
+    let (texts, binary) = heard(&mut socket);
+    assert!(texts.iter().any(|message| message["type"] == "progress"));
+    assert!(binary.is_empty(), "it would take them for results");
+}
+
+#[test]
 fn a_workflow_is_drawn_told_and_kept() {
     let server = Running::with(Grey(Fake::slow()));
     let mut socket = listen(&server, None).expect("a socket");
+    let abilities = json!({ "type": "feature_flags", "data": { "supports_preview_metadata": false } });
+    socket.send(tungstenite::Message::text(abilities.to_string())).expect("sent");
     let workflow = json!({ "nodes": ["é"] });
     let order = json!({ "client_id": "me", "prompt": graph("a cat"), "extra_data": { "extra_pnginfo": { "workflow": workflow } } });
     let (status, reply) = post(&server, "/prompt", &order);
