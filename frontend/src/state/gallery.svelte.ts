@@ -211,13 +211,16 @@ class Gallery {
 
   async remove(pictures: readonly Picture[]): Promise<void> {
     if (pictures.length === 0) return
+    // All at once, before the server takes one after the other: none of them is shown in between.
+    this.drop(pictures.map((picture) => picture.id))
     try {
       const { done, failed } = await api.removeMany(pictures.map((picture) => picture.id))
-      this.drop(done)
+      this.add(pictures.filter((picture) => !done.includes(picture.id)))
       this.deleted = done
       if (done.length > 0) this.announcement = t.gallery.deleted(done.length)
       this.complain(failed, t.gallery.notDeleted(failed.length))
     } catch (error) {
+      this.add([...pictures])
       this.problem = problemOf(error)
     }
   }
