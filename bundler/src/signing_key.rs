@@ -98,6 +98,44 @@ impl SigningKey {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn any_manifest_signs_and_no_change_passes(
+            manifest in prop::collection::vec(any::<u8>(), 1..600),
+            name in "[a-zA-Z0-9._-]{1,40}",
+            sequence in any::<u64>(),
+            (at, bit) in (any::<prop::sample::Index>(), 0u8..8),
+        ) {
+            let new = SigningKey::generate(None).unwrap();
+            let text = SigningKey::parse(&new.secret, None).unwrap().sign(&manifest, &name, sequence).unwrap();
+            let signature = Signature::check(&manifest, &text).unwrap();
+            prop_assert_eq!(signature.key(), &new.key);
+            prop_assert_eq!(signature.text(), &text);
+            let mut changed = manifest.clone();
+            changed[at.index(manifest.len())] ^= 1 << bit;
+            prop_assert!(Signature::check(&changed, &text).is_err());
+            // A change in the signature: refused, or in what says nothing (the untrusted comment, white space).
+            let mut changed = text.clone().into_bytes();
+            let at = at.index(changed.len());
+            changed[at] ^= 1 << bit;
+            if let Some(signature) = String::from_utf8(changed).ok().and_then(|text| Signature::check(&manifest, &text).ok()) {
+                prop_assert_eq!(signature.key(), &new.key);
+                let comment = text.find('\n').unwrap();
+                prop_assert!(at <= comment || text.as_bytes()[at].is_ascii_whitespace(), "byte {} of {}", at, text);
+            }
+        }
+
+        #[test]
+        fn no_text_makes_a_key_panic(text in "(?s).{0,300}", line in "[A-Za-z0-9+/=]{0,300}") {
+            prop_assert!(SigningKey::parse(&text, None).is_err());
+            let boxed = format!("untrusted comment: minisign secret key\n{line}\n");
+            prop_assert!(SigningKey::parse(&boxed, None).is_err());
+        }
+    }
 
     #[test]
     fn what_a_key_signs_checks_and_nothing_else_does() {

@@ -280,6 +280,7 @@ fn pax_record(key: &str, value: &str) -> Vec<u8> {
 mod tests {
     use super::*;
     use crate::Sha256;
+    use proptest::prelude::*;
     use std::io::Read as _;
 
     fn manifest(files: &[(&str, u64)]) -> BundleManifest {
@@ -423,6 +424,27 @@ mod tests {
             let record = pax_record("path", &"x".repeat(length));
             let stated: usize = std::str::from_utf8(&record).unwrap().split(' ').next().unwrap().parse().unwrap();
             assert_eq!(stated, record.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn only_our_own_headers_are_taken_for_ours(
+            size in 0u64..1 << 33,
+            at in any::<prop::sample::Index>(),
+            byte in any::<u8>(),
+            bytes in prop::collection::vec(any::<u8>(), 0..1100),
+            before in 0u64..2000,
+        ) {
+            let header = manifest_header(size);
+            prop_assert_eq!(parse_manifest_header(&header), Some(size));
+            let mut hurt = header.clone();
+            hurt[at.index(header.len())] = byte;
+            if let Some(size) = parse_manifest_header(&hurt) {
+                prop_assert_eq!(manifest_header(size), hurt);
+            }
+            prop_assert_eq!(parse_manifest_header(&bytes), None);
+            prop_assert_eq!(parse_signature_header(&bytes, before), None);
         }
     }
 }

@@ -368,6 +368,16 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_manifest_that_is_accepted_reads_back(files in crate::any::file_entries()) {
+            // Carried in part or in planes, some combinations mean nothing; those are refused.
+            if let Ok(read) = BundleManifest::parse("MANIFEST.json", &manifest(files).to_json()) {
+                let again = BundleManifest::parse("MANIFEST.json", &read.to_json()).unwrap();
+                prop_assert_eq!(again.id(), read.id());
+                prop_assert_eq!(again, read);
+            }
+        }
+
+        #[test]
         fn no_text_makes_it_panic(text in prop::collection::vec(any::<u8>(), 0..400)) {
             let _ = BundleManifest::parse("MANIFEST.json", &text);
         }

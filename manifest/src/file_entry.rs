@@ -109,6 +109,19 @@ impl FileEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn what_is_carried_lies_in_the_file(file in crate::any::file_entry()) {
+            prop_assert_eq!(file.check(), Ok(()));
+            prop_assert!(file.carried_bytes() <= file.size);
+            let places: Option<Vec<_>> = (0..file.chunks.len()).map(|index| file.place(index)).collect();
+            prop_assert_eq!(places.unwrap().iter().map(|(_, length)| length).sum::<u64>(), file.size);
+            prop_assert_eq!(file.place(file.chunks.len()), None);
+            prop_assert!(file.runs().iter().all(|(first, end)| first < end && *end <= file.chunks.len() as u64));
+        }
+    }
 
     #[test]
     fn chunks_lie_one_behind_the_other() {

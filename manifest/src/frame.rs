@@ -236,6 +236,7 @@ impl<'a> Fields<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn header() -> VolumeHeader {
         VolumeHeader { bundle: Sha256::of(b"bundle"), number: 3, first_frame: 1 << 40 }
@@ -276,6 +277,57 @@ mod tests {
         }
         for length in 8..VolumeEnd::LENGTH - 8 {
             assert_eq!(VolumeEnd::parse(&end().encode()[8..][..length]), Err(RecordError::Damaged));
+        }
+    }
+
+    /// The record with the right check, as nobody guesses one.
+    fn checked(mut content: Vec<u8>) -> Vec<u8> {
+        let check = check(&content);
+        content.extend(check);
+        content
+    }
+
+    proptest! {
+        #[test]
+        fn any_record_reads_back(
+            bundle in crate::any::sha256(),
+            sha256 in crate::any::sha256(),
+            number in any::<u32>(),
+            frame in any::<u64>(),
+            last in any::<bool>(),
+        ) {
+            let header = VolumeHeader { bundle, number, first_frame: frame };
+            prop_assert_eq!(VolumeHeader::parse(&header.encode()[8..]), Ok(header));
+            prop_assert_eq!(VolumeEnd::parse(&header.encode()[8..]), Err(RecordError::NotOurs));
+            let end = VolumeEnd { bundle, number, last, next_frame: frame, sha256 };
+            prop_assert_eq!(VolumeEnd::parse(&end.encode()[8..]), Ok(end));
+            prop_assert_eq!(end.encode().len(), VolumeEnd::LENGTH);
+        }
+
+        #[test]
+        fn any_seek_table_reads_back(frames in prop::collection::vec(any::<(u32, u32)>(), 0..50), keep in 0usize..60) {
+            let mut table = SeekTable::default();
+            frames.iter().for_each(|(packed, unpacked)| table.push(u64::from(*packed), u64::from(*unpacked)));
+            prop_assert_eq!(table.frames().collect::<Vec<_>>(), frames.clone());
+            prop_assert_eq!(SeekTable::length_from(&table.encode()), table.encode().len() as u64);
+            table.truncate(keep);
+            prop_assert_eq!(table.len(), frames.len().min(keep));
+            prop_assert_eq!(table.length_with(3), table.encode().len() as u64 + 24);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..120), tag in 0usize..3) {
+            let tag = [&[] as &[u8], &HEADER_TAG, &END_TAG][tag];
+            for content in [[tag, &bytes].concat(), checked([tag, &bytes].concat())] {
+                if let Ok(header) = VolumeHeader::parse(&content) {
+                    prop_assert_eq!(&header.encode()[8..], &content);
+                }
+                if let Ok(end) = VolumeEnd::parse(&content) {
+                    prop_assert_eq!(VolumeEnd::parse(&end.encode()[8..]), Ok(end));
+                }
+                let length = SeekTable::length_from(&content);
+                prop_assert!(length == 0 || length >= 17);
+            }
         }
     }
 }

@@ -171,10 +171,11 @@ impl FrozenInventory {
 mod tests {
     use super::*;
     use crate::TreePath;
+    use crate::any::{file_entries, hurt, manifest_of, sha256, tree_path};
+    use proptest::prelude::*;
 
-    #[test]
-    fn what_is_written_reads_back_and_damage_shows() {
-        let written = FrozenInventory {
+    fn written() -> FrozenInventory {
+        FrozenInventory {
             format: 1,
             edition: Edition { name: "backup".to_owned(), sequence: 2, id: Sha256::of(b"2") },
             frozen: Frozen {
@@ -188,14 +189,61 @@ mod tests {
                 sha256: Sha256::of(b"a"),
             }],
             sum: None,
-        };
-        let text = written.to_json();
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back_and_damage_shows() {
+        let text = written().to_json();
         let read = FrozenInventory::parse("inventory.json", &text).unwrap();
-        assert_eq!(FrozenInventory { sum: None, ..read }, written);
+        assert_eq!(FrozenInventory { sum: None, ..read }, written());
         for at in 0..text.len() - 1 {
             let mut wrong = text.clone();
             wrong[at] ^= 1;
             assert!(FrozenInventory::parse("inventory.json", &wrong).is_err(), "byte {at}");
+        }
+    }
+
+    fn edition() -> impl Strategy<Value = Edition> {
+        (".{0,20}", any::<u64>(), sha256()).prop_map(|(name, sequence, id)| Edition { name, sequence, id })
+    }
+
+    fn seen() -> impl Strategy<Value = SeenFile> {
+        let mark = any::<(u64, (i64, u32), (i64, u32), u64)>();
+        (tree_path(), mark, sha256()).prop_map(|(path, (size, mtime, ctime, inode), sha256)| SeenFile {
+            path,
+            mark: FileMark { size, mtime, ctime, inode },
+            sha256,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn any_inventory_of_a_backup_reads_back(
+            files in file_entries(),
+            what in prop_oneof![Just(FrozenKind::Home), Just(FrozenKind::Folder)],
+            builds_on in prop::collection::vec(edition(), 0..3),
+            seen in prop::collection::vec(seen(), 0..5),
+        ) {
+            let manifest = BundleManifest { frozen: Some(Frozen { what, builds_on }), ..manifest_of(files) };
+            let written = FrozenInventory::of(&manifest, seen).unwrap();
+            let text = written.to_json();
+            let read = FrozenInventory::parse("inventory.json", &text).unwrap();
+            prop_assert_eq!(read.to_json(), text);
+            prop_assert_eq!(FrozenInventory { sum: None, ..read }, written);
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(FrozenInventory::parse("inventory.json", &text).is_err());
+        }
+
+        #[test]
+        fn a_hurt_one_is_refused(text in hurt(written().to_json())) {
+            // A change may undo another one, or only move the line feed at the end.
+            if let Ok(read) = FrozenInventory::parse("inventory.json", &text) {
+                prop_assert_eq!(FrozenInventory { sum: None, ..read }, written());
+            }
         }
     }
 }

@@ -109,6 +109,21 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_inventory_reads_back(bundle in ".*", sequence in any::<u64>(), files in crate::any::file_entries()) {
+            let written = Inventory { bundle, sequence, files, ..inventory() };
+            let read = Inventory::parse("have.json", &written.to_json()).unwrap();
+            prop_assert_eq!(&read, &written);
+            prop_assert!(read.chunks().len() <= written.files.iter().map(|file| file.chunks.len()).sum());
+        }
+
+        #[test]
+        fn what_is_accepted_of_a_hurt_one_reads_back(text in crate::any::hurt(inventory().to_json())) {
+            if let Ok(read) = Inventory::parse("have.json", &text) {
+                prop_assert_eq!(Inventory::parse("have.json", &read.to_json()).unwrap(), read);
+            }
+        }
+
+        #[test]
         fn no_text_makes_it_panic(at in 0usize..500, byte in any::<u8>(), text in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = Inventory::parse("x", &text);
             let mut text = inventory().to_json();

@@ -28,6 +28,8 @@
 //! assert_eq!(catalog.get(&request.include[0]).unwrap().title, "spark");
 //! ```
 
+#[cfg(test)]
+mod any;
 mod archive_plan;
 mod bundle_manifest;
 mod bundle_path;

@@ -334,33 +334,21 @@ impl Tree {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{FileEntry, Needs};
+    use crate::FileEntry;
+    use crate::any::{hurt, manifest_of, tree_path};
     use proptest::prelude::*;
 
     fn manifest() -> BundleManifest {
-        BundleManifest {
-            format: 1,
-            name: "backup".into(),
-            sequence: 1,
-            made_by: "fieldforge".into(),
-            chunk_size: BundleManifest::CHUNK_SIZE,
-            needs: Needs::default(),
-            default_model: None,
-            self_test: None,
-            frozen: None,
-            programs: vec![],
-            components: vec![],
-            files: vec![FileEntry {
-                path: "files/a".parse().unwrap(),
-                size: 0,
-                sha256: Sha256::of(b""),
-                component: "home".parse().unwrap(),
-                head: 0,
-                chunks: vec![],
-                carried: None,
-                codec: None,
-            }],
-        }
+        manifest_of(vec![FileEntry {
+            path: "files/a".parse().unwrap(),
+            size: 0,
+            sha256: Sha256::of(b""),
+            component: "home".parse().unwrap(),
+            head: 0,
+            chunks: vec![],
+            carried: None,
+            codec: None,
+        }])
     }
 
     fn entry(path: &[u8], kind: TreeKind) -> TreeEntry {
@@ -416,7 +404,79 @@ mod tests {
         assert!(said.to_string().contains("the content of `a` is not in the bundle"), "{said}");
     }
 
+    /// A folder with links, second names and empty files, in any order of names that a tree may have.
+    fn any_tree() -> impl Strategy<Value = Tree> {
+        let name = prop_oneof![
+            prop::collection::vec(1u8.., 1..6).prop_filter("one name", |name| !name.contains(&b'/')),
+            "[a-c]{1,2}".prop_map(String::into_bytes),
+        ];
+        let name = name.prop_filter("a name", |name| name != b"." && name != b"..");
+        let what = (0u8..4, any::<u32>(), any::<i64>(), 0u32..1_000_000_000, any::<prop::sample::Index>(), tree_path());
+        prop::collection::vec((name, what), 0..20).prop_map(|wanted| {
+            let mut folders = vec![Vec::new()];
+            let mut kinds: std::collections::BTreeMap<Vec<u8>, TreeEntry> = std::collections::BTreeMap::new();
+            for (name, (kind, mode, mtime, nanos, place, target)) in wanted {
+                let parent: &Vec<u8> = &folders[place.index(folders.len())];
+                let path = if parent.is_empty() { name } else { [parent, b"/".as_slice(), &name].concat() };
+                if kinds.contains_key(&path) {
+                    continue;
+                }
+                // The first file of the tree's order is what a second name may stand for.
+                let first = kinds.iter().find(|(at, entry)| matches!(entry.kind, TreeKind::File { .. }) && **at < path);
+                let kind = match (kind, first) {
+                    (0, _) => TreeKind::Folder,
+                    (1, Some((to, _))) => TreeKind::HardLink { to: TreePath::from_bytes(to.clone()) },
+                    (2, _) if !target.0.is_empty() && !target.0.contains(&0) => TreeKind::Link { to: target },
+                    _ => file(),
+                };
+                let mode = if kind == TreeKind::Folder { Mode::of_folder(mode) } else { Mode::of_file(mode) };
+                if kind == TreeKind::Folder {
+                    folders.push(path.clone());
+                }
+                let entry = TreeEntry { path: TreePath::from_bytes(path.clone()), kind, mode, mtime, nanos };
+                kinds.insert(path, entry);
+            }
+            tree(kinds.into_values().collect())
+        })
+    }
+
     proptest! {
+        #[test]
+        fn any_folder_reads_back(tree in any_tree(), reasons in prop::collection::vec((tree_path(), ".*"), 0..3)) {
+            let left_out = reasons.into_iter().map(|(path, reason)| LeftOut { path, reason }).collect();
+            let tree = Tree { left_out, ..tree };
+            let text = tree.to_json();
+            let read = Tree::parse("TREE.json", &text, &manifest()).unwrap();
+            prop_assert_eq!(read.to_json(), text);
+            prop_assert_eq!(read, tree);
+        }
+
+        #[test]
+        fn no_path_of_an_accepted_one_leads_out(paths in prop::collection::vec(tree_path(), 0..4)) {
+            let entries = paths.into_iter().map(|path| TreeEntry { path, ..entry(b"", TreeKind::Folder) }).collect();
+            if let Ok(read) = Tree::parse("TREE.json", &tree(entries).to_json(), &manifest()) {
+                for entry in &read.entries[1..] {
+                    let parts: Vec<&[u8]> = entry.path.as_bytes().split(|byte| *byte == b'/').collect();
+                    prop_assert!(parts.iter().all(|part| !part.is_empty() && *part != b"." && *part != b".."));
+                    prop_assert!(!entry.path.as_bytes().contains(&0));
+                }
+            }
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(text in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(Tree::parse("TREE.json", &text, &manifest()).is_err());
+        }
+
+        #[test]
+        fn what_is_accepted_of_a_hurt_one_reads_back(
+            text in hurt(tree(vec![entry(b"a", file()), entry(b"b", TreeKind::Folder), entry(b"b/c", file())]).to_json()),
+        ) {
+            if let Ok(read) = Tree::parse("TREE.json", &text, &manifest()) {
+                prop_assert_eq!(Tree::parse("TREE.json", &read.to_json(), &manifest()).unwrap(), read);
+            }
+        }
+
         #[test]
         fn every_name_has_one_spelling(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
             let path = TreePath::from_bytes(bytes);

@@ -110,6 +110,31 @@ mod tests {
 
     proptest! {
         #[test]
+        fn any_record_reads_back(
+            (shard, rows, groups) in (1u32..=1024, 1u32..=1000, 1u32..=10),
+            (bundle, volume, start) in (any::<[u8; 32]>(), any::<u32>(), 0u64..1 << 60),
+            length in 0u64..2_000_000,
+        ) {
+            let geometry = Geometry::checked(shard * 64, rows, groups).unwrap();
+            let length = length.min(geometry.capacity());
+            let many = length.div_ceil(u64::from(geometry.shard));
+            let recovery = u64::from(geometry.groups_of(length)) * ROW as u64;
+            let record = Record {
+                bundle: Sha256::from_bytes(bundle),
+                volume,
+                start,
+                length,
+                geometry,
+                shards: (0..many).map(|n| n.wrapping_mul(start | 1)).collect(),
+                recovery: (0..recovery).map(|n| n ^ start).collect(),
+            };
+            let bytes = record.encode();
+            prop_assert_eq!(Record::length(&bytes), Some(bytes.len()));
+            prop_assert_eq!(Record::parse(&bytes[..bytes.len() - 1]), None);
+            prop_assert_eq!(Record::parse(&bytes), Some(record));
+        }
+
+        #[test]
         fn no_bytes_make_it_panic(tagged in any::<bool>(), bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let bytes = if tagged { [TAG.as_slice(), &bytes].concat() } else { bytes };
             let _ = Record::parse(&bytes);

@@ -365,7 +365,69 @@ mod tests {
         assert_eq!(plan(64, 448), None);
     }
 
+    fn any_set() -> impl Strategy<Value = RecoverySet> {
+        let volumes = prop::collection::vec((0u64..1 << 50, any::<[u8; 32]>()), 1..20);
+        (any::<[u8; 32]>(), 1u32..=64, volumes).prop_map(|(bundle, count, volumes)| {
+            let protected =
+                volumes.into_iter().map(|(size, sha256)| ProtectedVolume { size, sha256: Sha256::from_bytes(sha256) });
+            RecoverySet::plan(Sha256::from_bytes(bundle), count, protected.collect()).unwrap()
+        })
+    }
+
     proptest! {
+        #[test]
+        fn any_head_reads_back(set in any_set(), number in any::<prop::sample::Index>()) {
+            let number = number.index(set.count as usize) as u32 + 1;
+            let head = set.head(number);
+            prop_assert_eq!(RecoverySet::head_length_from(&head), Some(head.len()));
+            prop_assert_eq!(RecoverySet::parse_head(&head), Some((set, number)));
+        }
+
+        #[test]
+        fn any_record_of_a_segment_reads_back(
+            lengths in prop::collection::vec(1u64..40_000, 1..6),
+            count in 1u32..5,
+            seed in any::<u64>(),
+        ) {
+            let set = set(&lengths, count);
+            for segment in 0..set.segments() {
+                let columns = u64::from(set.columns_of(segment));
+                let digests = |from: u64, many: u64| (from..from + many).map(|n| seed.wrapping_mul(n | 1)).collect();
+                let record = SegmentRecord {
+                    bundle: set.bundle,
+                    number: count,
+                    segment,
+                    blocks: digests(0, columns * set.volumes.len() as u64),
+                    recovery: digests(7, columns),
+                };
+                let bytes = record.encode();
+                prop_assert_eq!(SegmentRecord::parse(&set, count, segment, &bytes), Some(record));
+                prop_assert_eq!(SegmentRecord::parse(&set, count, segment + 1, &bytes), None);
+                prop_assert_eq!(SegmentRecord::parse(&set, count, segment, &bytes[..bytes.len() - 1]), None);
+            }
+        }
+
+        #[test]
+        fn what_a_head_claims_makes_nothing_panic(
+            fields in any::<[u32; 4]>(),
+            volumes in prop::collection::vec((any::<u64>(), any::<[u8; 32]>()), 0..6),
+            rest in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            // A head with any content and the right digest, and any bytes behind it.
+            let mut content = [TAG.as_slice(), Sha256::of(b"bundle").as_bytes()].concat();
+            fields.into_iter().chain([volumes.len() as u32]).for_each(|field| content.extend(field.to_le_bytes()));
+            for (size, sha256) in &volumes {
+                content.extend(size.to_le_bytes());
+                content.extend(sha256);
+            }
+            content.extend(Sha256::of(&content).as_bytes());
+            let file = [frame_head(content.len()), content, rest].concat();
+            if let Some(volume) = crate::RecoveryVolume::open(&mut std::io::Cursor::new(&file)).unwrap() {
+                prop_assert_eq!(&RecoverySet::parse_head(&volume.set.head(volume.number)), &Some((volume.set.clone(), volume.number)));
+                prop_assert!(!volume.damage(&mut std::io::Cursor::new(&file)).unwrap().is_empty());
+            }
+        }
+
         #[test]
         fn no_bytes_make_it_panic(at in 0usize..200, byte in any::<u8>(), bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = RecoverySet::parse_head(&bytes);
