@@ -365,6 +365,11 @@ fn other_programs_are_known_by_their_folders() {
           papers                         2    60 bytes  as they are, to imported/invokeai
           together 1.2 KiB
           generation will start with `x`
+
+        Left out:
+          what cannot be read (1)
+            databases/invokeai.db: it is no database of InvokeAI that can be read: file is not a database
+            → run this as the account that owns them, or check the disk
     "#]],
     );
 

@@ -115,9 +115,11 @@ pub(crate) fn run(args: &GenerateArgs, output: &Output) -> Outcome {
 /// What stands in a picture about how it was drawn.
 fn infotext(path: &Path) -> Outcome<Infotext> {
     let file = picture_request::picture(path)?;
-    file.infotext().map(Infotext::parse).ok_or_else(|| {
-        Failure::new(format!("`{}` does not say how it was drawn", path.display()))
-            .with_hint("only pictures with the text of AUTOMATIC1111 or this program do; give a prompt instead")
+    let of_invoke = || picture_facts::invoke::infotext(file.text(picture_facts::invoke::KEYWORD)?);
+    file.infotext().map(Infotext::parse).or_else(of_invoke).ok_or_else(|| {
+        Failure::new(format!("`{}` does not say how it was drawn", path.display())).with_hint(
+            "only pictures with the text of AUTOMATIC1111, InvokeAI or this program do; give a prompt instead",
+        )
     })
 }
 

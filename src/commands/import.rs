@@ -6,6 +6,7 @@ use crate::failure::{Failure, Outcome};
 use crate::judge::judge;
 use crate::library::Library;
 use crate::output::Output;
+use crate::picture_facts::invoke;
 use crate::{atomic, home, new_model};
 use ::install::{ImportOptions, ImportPlan, Reason, Walk};
 use manifest::{ByteSize, ComponentKind, FrozenKind, OwnComponent, Request, layout};
@@ -38,7 +39,7 @@ pub(crate) fn run(args: &ImportArgs, output: &Output) -> Outcome {
         output.result(&plan, "nothing to import");
         return all_read(&plan);
     }
-    let report = ::install::import(&plan, &options, output)?;
+    let report = ::install::import(&plan, &options, &invoke::with_infotext, output)?;
     let mut text = format!(
         "{} model(s), {} pictures and papers imported into `{}`, {} copied",
         report.models,

@@ -1,10 +1,12 @@
 //! What a picture file says about how it was made, as the settings of a request that makes it again.
 //!
-//! Our own chunk says it exactly; else AUTOMATIC1111's text is read, else a graph of ComfyUI's core nodes.
+//! Our own chunk says it exactly; else AUTOMATIC1111's text is read, or InvokeAI's metadata as if they were such a text,
+//! else a graph of ComfyUI's core nodes.
 
 mod comfy_graph;
 mod infotext;
 mod installed;
+pub(crate) mod invoke;
 
 use crate::models::ModelChoice;
 use engine::{EngineError, PictureFile, Recipe};
@@ -31,8 +33,9 @@ pub(crate) fn read(bytes: &[u8], choices: &[ModelChoice]) -> Result<PictureFacts
         Ok(Value::Object(settings)) => Some(settings),
         _ => None,
     });
-    let text = file.infotext();
-    let mut settings = match (own, text, file.text("prompt")) {
+    let of_invoke = || Some(invoke::infotext(file.text(invoke::KEYWORD)?)?.to_string());
+    let text = file.infotext().map(str::to_owned).or_else(of_invoke);
+    let mut settings = match (own, &text, file.text("prompt")) {
         (Some(settings), ..) => Some(settings),
         (None, Some(text), _) => infotext::settings(text, choices, &mut remarks),
         (None, None, Some(graph)) => comfy_graph::settings(graph, &mut remarks),
@@ -43,5 +46,5 @@ pub(crate) fn read(bytes: &[u8], choices: &[ModelChoice]) -> Result<PictureFacts
     }
     let (width, height) = (file.picture.width, file.picture.height);
     let settings = settings.map(Value::Object);
-    Ok(PictureFacts { width, height, settings, infotext: text.map(str::to_owned), remarks })
+    Ok(PictureFacts { width, height, settings, infotext: text, remarks })
 }

@@ -8,6 +8,7 @@ mod copy;
 mod display;
 mod error;
 mod found;
+mod invoke_database;
 mod journal;
 mod names;
 mod places;
@@ -29,7 +30,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 pub use error::ImportError;
-pub use found::{FoundFile, FoundModel, Judge, Judgement, Keepsake, LeftOut, Reason, Unfit};
+pub use found::{Describe, FoundFile, FoundModel, Judge, Judgement, Keepsake, LeftOut, Reason, Unfit};
 pub use plan::ImportPlan;
 pub use program::Program;
 
@@ -67,7 +68,7 @@ pub struct ImportReport {
 const IMPORTED_ALONE: &str = "imported";
 
 /// Carries a plan out. An interrupted import is continued by planning and importing again: copies that are complete
-/// are compared, not made again.
+/// are compared, not made again. What is known of pictures only elsewhere, `describe` puts into their copies.
 ///
 /// # Errors
 /// When the home cannot hold it (nothing is written then), a file cannot be read, or the operating system refuses
@@ -75,6 +76,7 @@ const IMPORTED_ALONE: &str = "imported";
 pub fn import(
     plan: &ImportPlan,
     options: &ImportOptions,
+    describe: &Describe<'_>,
     reporter: &dyn Reporter,
 ) -> Result<ImportReport, ImportError> {
     let start = Instant::now();
@@ -102,7 +104,8 @@ pub fn import(
     };
     let mut keeping = copy::Keeping::default();
     for file in &plan.keepsakes {
-        match keeping.copy(file, home)? {
+        let is_told_of = plan.program == Program::InvokeAi && file.is_output;
+        match keeping.copy(file, home, is_told_of.then_some(describe))? {
             true => (report.kept, report.bytes) = (report.kept + 1, report.bytes + file.size),
             false => report.kept_before += 1,
         }

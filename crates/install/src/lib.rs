@@ -66,8 +66,8 @@ mod walk;
 pub use bundle::{Bundle, Unverified, Verified};
 pub use generation::{Generation, collect_garbage, current, history, inventory, roll_back};
 pub use import::{
-    FoundFile, FoundModel, ImportError, ImportOptions, ImportPlan, ImportReport, Judge, Judgement, Keepsake, LeftOut,
-    Program, Reason, Unfit, import,
+    Describe, FoundFile, FoundModel, ImportError, ImportOptions, ImportPlan, ImportReport, Judge, Judgement, Keepsake,
+    LeftOut, Program, Reason, Unfit, import,
 };
 pub use inspect::{InspectedComponent, Inspection, inspect};
 pub use install::{InstallOptions, install};

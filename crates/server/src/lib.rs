@@ -107,6 +107,7 @@ mod uploads;
 mod worker;
 
 pub use asset::{Asset, AssetKind, Style};
+pub use comfy::with_texts;
 pub use error::ServerError;
 pub use generate::{Generate, GenerateError, Generated, ModelCard, PictureFacts, Progress};
 pub use generate_request::GenerateRequest;

@@ -1,7 +1,7 @@
 //! Copying: a model with its digests, a picture as it is.
 
 use super::error::ImportError;
-use super::found::{FoundFile, Keepsake};
+use super::found::{Describe, FoundFile, Keepsake};
 use crate::{InstallError, disk};
 use manifest::{ChunkDigest, ComponentId, FileEntry, Sha256, layout};
 use sha2::Digest as _;
@@ -100,9 +100,18 @@ impl Keeping {
 
     /// Copies one file, with the time of its last change. Nothing is ever overwritten: a file of the same bytes is left
     /// as it is, another one of that name stays, and the new one gets a number. Answers whether something was written.
-    pub(crate) fn copy(&mut self, file: &Keepsake, home: &Path) -> Result<bool, ImportError> {
+    pub(crate) fn copy(
+        &mut self,
+        file: &Keepsake,
+        home: &Path,
+        describe: Option<&Describe<'_>>,
+    ) -> Result<bool, ImportError> {
         let unreadable =
             |error: std::io::Error| ImportError::Unreadable { path: file.from.clone(), reason: error.to_string() };
+        let described = match describe.filter(|_| is_picture(file)) {
+            Some(describe) => describe(&fs_err::read(&file.from).map_err(unreadable)?, file.metadata.as_deref()),
+            None => None,
+        };
         let wanted = home.join(&file.to);
         if self.targets.contains(&wanted) {
             self.finish(home)?;
@@ -110,7 +119,10 @@ impl Keeping {
         let mut target = wanted.clone();
         let mut number = 2_u32;
         while target.symlink_metadata().is_ok() {
-            if has_same_bytes(&file.from, &target).map_err(unreadable)? {
+            let is_described = |bytes: &Vec<u8>| fs_err::read(&target).is_ok_and(|there| there == *bytes);
+            if described.as_ref().is_some_and(is_described)
+                || has_same_bytes(&file.from, &target).map_err(unreadable)?
+            {
                 return Ok(false);
             }
             target = numbered(&wanted, number);
@@ -122,8 +134,10 @@ impl Keeping {
         let mut source = fs_err::File::open(&file.from).map_err(unreadable)?;
         let mut copy = fs_err::File::create(layout::partial(&target)).map_err(InstallError::writing)?;
         self.targets.insert(target);
-        if !disk::clone_file(&source, &copy) {
-            std::io::copy(&mut source, &mut copy).map_err(InstallError::writing)?;
+        match described {
+            Some(bytes) => copy.write_all(&bytes).map_err(InstallError::writing)?,
+            None if disk::clone_file(&source, &copy) => {}
+            None => _ = std::io::copy(&mut source, &mut copy).map_err(InstallError::writing)?,
         }
         if let Ok(modified) = source.metadata().and_then(|metadata| metadata.modified()) {
             // A file system without times is no reason to lose a picture.
@@ -159,6 +173,11 @@ impl Drop for Keeping {
             let _ = fs_err::remove_file(layout::partial(target));
         }
     }
+}
+
+/// A PNG file of a size that pictures have.
+fn is_picture(file: &Keepsake) -> bool {
+    file.size <= 256 << 20 && file.from.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("png"))
 }
 
 /// `folder/name-2.png`

@@ -43,6 +43,10 @@ pub enum Unfit {
 /// Looks into a model file, or into a diffusers folder. The second value is what the folder it lies in is for.
 pub type Judge<'a> = dyn Fn(&Path, Option<ComponentKind>) -> Result<Judgement, Unfit> + 'a;
 
+/// Puts into a picture (the bytes of its file) how it was drawn, as everybody reads it: what stands in the file in its
+/// program's own words, or else what that program's database says. Nothing when there is nothing to be added.
+pub type Describe<'a> = dyn Fn(&[u8], Option<&str>) -> Option<Vec<u8>> + 'a;
+
 /// A model that comes along: one component of the installation that is made.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FoundModel {
@@ -87,6 +91,9 @@ pub struct Keepsake {
     pub size: u64,
     /// It was drawn; otherwise it is a paper.
     pub is_output: bool,
+    /// What its program's database says of it.
+    #[serde(skip)]
+    pub metadata: Option<String>,
 }
 
 /// Something that stays behind.
@@ -129,6 +136,8 @@ pub enum Reason {
     Same(String),
     /// A diffusers folder with a file whose path a bundle cannot hold, with the reason.
     BadPath(String),
+    /// A picture that was only a step on the way to another one.
+    Intermediate,
 }
 
 impl Reason {
@@ -148,6 +157,9 @@ impl Reason {
             Self::NotThere(_) => "folders that the settings name and that are not there",
             Self::Same(_) => "the same bytes as another file",
             Self::BadPath(_) => "folders with paths that cannot be used on every system",
+            Self::Intermediate => {
+                "pictures on the way to others (masks, first passes), which InvokeAI does not show either"
+            }
         }
     }
 
@@ -165,7 +177,7 @@ impl Reason {
             }
             Self::Unreadable(_) => "run this as the account that owns them, or check the disk",
             Self::BadPath(_) => "rename or shorten them, then import again",
-            Self::Loop | Self::Same(_) => return None,
+            Self::Loop | Self::Same(_) | Self::Intermediate => return None,
         })
     }
 
@@ -180,7 +192,7 @@ impl Reason {
             | Self::NotThere(text)
             | Self::Same(text)
             | Self::BadPath(text) => Some(text),
-            Self::Pickle | Self::Gguf | Self::WebPage | Self::LfsPointer | Self::Loop => None,
+            Self::Pickle | Self::Gguf | Self::WebPage | Self::LfsPointer | Self::Loop | Self::Intermediate => None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::Program;
 use super::found::{LeftOut, Reason};
+use super::invoke_database::InvokeDatabase;
 use super::settings::{command_line_options, json_texts, read_text, resolve, yaml_sections};
 use manifest::ComponentKind;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,8 @@ pub(crate) struct Places {
     pub(crate) left: Vec<LeftOut>,
     /// The checkpoint that the program starts with, by file name.
     pub(crate) default_model: Option<String>,
+    /// What InvokeAI's database says.
+    pub(crate) invoke: InvokeDatabase,
 }
 
 use ComponentKind::{Checkpoint, Controlnet, Embedding, Lora, Taesd, Upscaler, Vae};
@@ -221,6 +224,17 @@ impl Places {
             [("models_dir", "models"), ("outputs_dir", "outputs"), ("db_dir", "databases")]
                 .map(|(key, usual)| folder(key, usual));
         // `api_keys.yaml` stays where it is: nobody wants keys to travel.
+        let file = database.join("invokeai.db");
+        match InvokeDatabase::read(&file, &models) {
+            Ok(found) => self.invoke = found.unwrap_or_default(),
+            Err(reason) => self.left.push(LeftOut { path: file, size: 0, reason: Reason::Unreadable(reason) }),
+        }
+        // Models that it uses in place lie elsewhere.
+        for path in std::mem::take(&mut self.invoke.elsewhere) {
+            if self.is_there(&path, "databases/invokeai.db") {
+                self.models.push((path, None));
+            }
+        }
         self.models.push((models, None));
         self.outputs.push((outputs, "outputs".into()));
         self.papers.push((database, "databases".into()));

@@ -2,6 +2,7 @@
 
 use super::error::ImportError;
 use super::found::{FoundFile, FoundModel, Judge, Judgement, Keepsake, LeftOut, Reason};
+use super::invoke_database::InvokeDatabase;
 use super::names::{Names, portable};
 use super::places::Places;
 use super::same::Known;
@@ -85,7 +86,8 @@ impl ImportPlan {
             return Err(ImportError::HomeInside { home: home.clone(), folder: folder.to_path_buf() });
         }
         let (program, root) = Program::recognize(folder);
-        let places = Places::of(program, &root);
+        let mut places = Places::of(program, &root);
+        let invoke = std::mem::take(&mut places.invoke);
         let current = generation::current(home)?;
         let mut plan = Self {
             version: program.version(&root),
@@ -105,13 +107,13 @@ impl ImportPlan {
         reporter.event(&Event::TaskStart { task, bytes: None });
         for (place, kind) in &places.models {
             for contents in walk.contents(place) {
-                plan.judge(contents, *kind, options.all, judge, &mut candidates);
+                plan.judge(contents, *kind, options.all, judge, &invoke, &mut candidates);
             }
         }
         if options.outputs {
-            plan.keep(&places.outputs, true, &mut walk);
+            plan.keep(&places.outputs, true, &invoke, &mut walk);
         }
-        plan.keep(&places.papers, false, &mut walk);
+        plan.keep(&places.papers, false, &invoke, &mut walk);
         reporter.event(&Event::TaskEnd { task, bytes: 0 });
         plan.left.append(&mut walk.left);
         // Of twins the one comes along that is in use, else the one with more beside it.
@@ -157,11 +159,13 @@ impl ImportPlan {
         kind: Option<ComponentKind>,
         all: bool,
         judge: &Judge<'_>,
+        invoke: &InvokeDatabase,
         found: &mut Vec<Candidate>,
     ) {
         if contents.is_diffusers {
             let size = contents.files.iter().map(|file| file.size).sum();
-            match judge(&contents.folder, kind) {
+            let known = invoke.model(&contents.folder);
+            match judge(&contents.folder, known.and_then(|known| known.kind).or(kind)) {
                 Err(unfit) => {
                     let pickles = contents.files.iter().any(|file| ending(&file.path) == "bin");
                     let reason = if pickles { Reason::Pickle } else { unfit.into() };
@@ -177,7 +181,7 @@ impl ImportPlan {
                         size: file.size,
                         reason: Reason::Pickle,
                     }));
-                    let name = name_of(&contents.folder);
+                    let name = known.map_or_else(|| name_of(&contents.folder), |known| known.name.clone());
                     let whole = Some(contents.folder);
                     self.accept(judgement, Candidate { whole, files, ..Candidate::new(name) }, all, found);
                 }
@@ -188,7 +192,9 @@ impl ImportPlan {
             contents.files.into_iter().partition(|file| WEIGHTS.contains(&&*ending(&file.path)));
         let stems: Vec<String> = weights.iter().map(|file| stem_of(&file.path)).collect();
         for (file, stem) in weights.into_iter().zip(&stems) {
-            let judgement = match judge(&file.path, kind) {
+            // A folder with one file in it can be the model, too.
+            let known = invoke.model(&file.path).or_else(|| invoke.model(&contents.folder));
+            let judgement = match judge(&file.path, known.and_then(|known| known.kind).or(kind)) {
                 Ok(judgement) => judgement,
                 Err(unfit) => {
                     self.left.push(LeftOut { path: file.path, size: file.size, reason: unfit.into() });
@@ -196,7 +202,11 @@ impl ImportPlan {
                 }
             };
             let generic = SAYS_NOTHING.iter().any(|word| stem.split('.').next() == Some(word));
-            let name = if generic { name_of(&contents.folder) } else { stem.clone() };
+            let name = match known {
+                Some(known) => known.name.clone(),
+                None if generic => name_of(&contents.folder),
+                None => stem.clone(),
+            };
             // `a.b.json` lies beside `a.b.safetensors` rather than beside `a.safetensors`.
             let belongs = |other: &&Seen| {
                 let other_name = name_of(&other.path);
@@ -306,7 +316,7 @@ impl ImportPlan {
     }
 
     /// Finds pictures or papers.
-    fn keep(&mut self, places: &[(PathBuf, PathBuf)], is_output: bool, walk: &mut Walk) {
+    fn keep(&mut self, places: &[(PathBuf, PathBuf)], is_output: bool, invoke: &InvokeDatabase, walk: &mut Walk) {
         let below = if is_output { Path::new(layout::OUTPUTS).join(layout::IMPORTED) } else { layout::IMPORTED.into() };
         let below = below.join(self.program.folder_name());
         for (place, name) in places {
@@ -319,7 +329,18 @@ impl ImportPlan {
                     let relative = file.path.strip_prefix(place).unwrap_or(Path::new(""));
                     let to = below.join(name).join(relative);
                     let to = if relative.as_os_str().is_empty() { below.join(name) } else { to };
-                    self.keepsakes.push(Keepsake { from: file.path, to, size: file.size, is_output });
+                    let picture = invoke.pictures.get(&name_of(&file.path)).filter(|_| is_output);
+                    if picture.is_some_and(|picture| picture.is_intermediate) {
+                        self.left.push(LeftOut { path: file.path, size: file.size, reason: Reason::Intermediate });
+                        continue;
+                    }
+                    let board = picture.and_then(|picture| picture.board.as_deref()).map(portable);
+                    let to = match (board, to.parent()) {
+                        (Some(board), Some(folder)) => folder.join(board).join(name_of(&file.path)),
+                        _ => to,
+                    };
+                    let metadata = picture.and_then(|picture| picture.metadata.clone());
+                    self.keepsakes.push(Keepsake { from: file.path, to, size: file.size, is_output, metadata });
                 }
             }
         }

@@ -20,6 +20,10 @@ fn judge(path: &Path, place: Option<ComponentKind>) -> Result<Judgement, Unfit> 
     }
 }
 
+fn as_it_is(_: &[u8], _: Option<&str>) -> Option<Vec<u8>> {
+    None
+}
+
 fn options(sandbox: &Sandbox) -> ImportOptions {
     ImportOptions { home: home(sandbox), outputs: true, ..ImportOptions::default() }
 }
@@ -29,7 +33,7 @@ fn plan(sandbox: &Sandbox, folder: &str) -> Result<ImportPlan, ImportError> {
 }
 
 fn run(sandbox: &Sandbox, folder: &str) -> Result<ImportReport, ImportError> {
-    import(&plan(sandbox, folder)?, &options(sandbox), &Silent)
+    import(&plan(sandbox, folder)?, &options(sandbox), &as_it_is, &Silent)
 }
 
 /// The installed files, by name.
@@ -47,7 +51,7 @@ fn what_was_interrupted_goes_on_and_is_compared_first() {
     }
     let broken = plan(&sandbox, "from").unwrap();
     fs_err::rename(sandbox.path("from/d.safetensors"), sandbox.path("away")).unwrap();
-    let error = import(&broken, &options(&sandbox), &Silent).unwrap_err();
+    let error = import(&broken, &options(&sandbox), &as_it_is, &Silent).unwrap_err();
     assert!(matches!(&error, ImportError::Unreadable { path, .. } if path.ends_with("d.safetensors")), "{error}");
     assert!(error.hint().is_some());
     assert!(current(&home(&sandbox)).unwrap().is_none(), "nothing is in use");
@@ -79,11 +83,11 @@ fn what_changes_between_plan_and_import_is_noticed() {
     sandbox.write("from/a.safetensors", &noise(1, 900));
     let before = plan(&sandbox, "from").unwrap();
     sandbox.write("from/a.safetensors", &noise(1, 901));
-    let error = import(&before, &options(&sandbox), &Silent).unwrap_err();
+    let error = import(&before, &options(&sandbox), &as_it_is, &Silent).unwrap_err();
     assert!(matches!(error, ImportError::Changed { expected: 900, found: 901, .. }), "{error}");
     let before = plan(&sandbox, "from").unwrap();
     run(&sandbox, "from").unwrap();
-    let error = import(&before, &options(&sandbox), &Silent).unwrap_err();
+    let error = import(&before, &options(&sandbox), &as_it_is, &Silent).unwrap_err();
     assert!(matches!(error, ImportError::HomeChanged { .. }), "{error}");
     assert!(plan(&sandbox, "from").unwrap().models.is_empty(), "what is installed is not imported again");
 }
@@ -113,7 +117,7 @@ fn hostile_and_unlucky_names_come_along_under_portable_ones() {
     assert!(text.contains("`a: b?` is called `a_ b_` here"), "{text}");
     assert!(!text.contains('\u{202e}'), "nothing turns a terminal around");
     assert!(plan.left.iter().any(|left| left.reason == Reason::Broken("it is empty".to_owned())), "{text}");
-    import(&plan, &options(&sandbox), &Silent).unwrap();
+    import(&plan, &options(&sandbox), &as_it_is, &Silent).unwrap();
     let files = installed(&sandbox);
     let weights = if cfg!(unix) { 11 } else { 10 };
     assert_eq!(files.len(), weights + 2, "{files:#?}");
@@ -138,7 +142,7 @@ fn hundreds_of_files_are_no_trouble() {
     let again = plan(&sandbox, "webui").unwrap();
     assert!(again.models.is_empty());
     assert!(again.to_string().lines().count() < 40, "a long list is cut:\n{again}");
-    let report = import(&again, &options(&sandbox), &Silent).unwrap();
+    let report = import(&again, &options(&sandbox), &as_it_is, &Silent).unwrap();
     assert_eq!((report.generation, report.kept, report.kept_before), (None, 0, 200));
 }
 
@@ -200,4 +204,67 @@ fn the_next_bundle_leaves_imported_models_where_they_are() {
     assert_eq!(installed(&sandbox).len(), 3, "back before the bundle");
     roll_back(&home(&sandbox)).unwrap();
     assert_eq!(installed(&sandbox), ["models/loras/old.safetensors"], "back before the import");
+}
+
+#[test]
+fn what_the_database_of_invokeai_tells_is_believed_as_far_as_it_goes() {
+    let sandbox = Sandbox::new();
+    sandbox.write("invoke/invokeai.yaml", b"schema_version: 4.0.2\n");
+    sandbox.write("invoke/models/1b2c/pytorch_lora_weights.safetensors", b"ink");
+    sandbox.write("invoke/models/9f/x.safetensors", b"style");
+    sandbox.write("far away/mine.safetensors", b"mine");
+    for name in ["a", "b", "c", "d"] {
+        sandbox.write(&format!("invoke/outputs/images/{name}.png"), name.as_bytes());
+    }
+    sandbox.write("invoke/databases/.keep", b"");
+    let database = rusqlite::Connection::open(sandbox.path("invoke/databases/invokeai.db")).unwrap();
+    let far = sandbox.path("far away/mine.safetensors");
+    let model =
+        |path: &str, name: &str, kind: &str| format!("{{\"path\": {path:?}, \"name\": {name:?}, \"type\": {kind:?}}}");
+    database.execute_batch("CREATE TABLE models (id TEXT, config TEXT); CREATE TABLE images (image_name TEXT, metadata TEXT, is_intermediate BOOLEAN);").unwrap();
+    for config in [
+        model("1b2c", "Ink: wet", "lora"),
+        model("9f/x.safetensors", "Style", "embedding"),
+        model(far.to_str().unwrap(), "Mine", "vae"),
+        model("/gone/away.safetensors", "Away", "lora"),
+    ] {
+        database.execute("INSERT INTO models VALUES ('', ?1)", [config]).unwrap();
+    }
+    database.execute_batch("INSERT INTO images VALUES ('a.png', 'of a', 0), ('b.png', NULL, 1), ('c.png', NULL, 0);
+        CREATE TABLE boards (board_id TEXT, board_name TEXT); CREATE TABLE board_images (board_id TEXT, image_name TEXT);
+        INSERT INTO boards VALUES ('1', 'Best: 2024'); INSERT INTO board_images VALUES ('1', 'c.png');").unwrap();
+    drop(database);
+    let found = plan(&sandbox, "invoke").unwrap();
+    let models: Vec<_> =
+        found.models.iter().map(|model| (model.component.kind, model.component.title.as_str())).collect();
+    assert_eq!(
+        models,
+        [(ComponentKind::Lora, "Ink_ wet"), (ComponentKind::Vae, "Mine"), (ComponentKind::Embedding, "Style")]
+    );
+    let why: Vec<_> =
+        found.left.iter().map(|left| (left.path.file_name().unwrap().to_str().unwrap(), &left.reason)).collect();
+    let settings = Reason::NotThere("databases/invokeai.db".to_owned());
+    assert_eq!(why, [("away.safetensors", &settings), ("b.png", &Reason::Intermediate)]);
+
+    let before = Sandbox::files_below(&sandbox.path("invoke"));
+    let describe = |picture: &[u8], metadata: Option<&str>| Some([picture, b" says ", metadata?.as_bytes()].concat());
+    import(&found, &options(&sandbox), &describe, &Silent).unwrap();
+    assert_eq!(Sandbox::files_below(&sandbox.path("invoke")), before, "nothing is written there");
+    let pictures = home(&sandbox).join("outputs/imported/invokeai/outputs/images");
+    assert_eq!(Sandbox::files_below(&pictures), ["Best_ 2024/c.png", "a.png", "d.png"]);
+    assert_eq!(fs_err::read(pictures.join("a.png")).unwrap(), b"a says of a");
+    assert_eq!(fs_err::read(pictures.join("Best_ 2024/c.png")).unwrap(), b"c");
+    // Again: what was described is known again, also where it came along undescribed before.
+    let again = import(&plan(&sandbox, "invoke").unwrap(), &options(&sandbox), &describe, &Silent).unwrap();
+    assert_eq!((again.generation, again.kept), (None, 0));
+    fs_err::write(pictures.join("a.png"), b"a").unwrap();
+    assert_eq!(import(&plan(&sandbox, "invoke").unwrap(), &options(&sandbox), &describe, &Silent).unwrap().kept, 0);
+
+    // A database that is none costs names and boards, not the import.
+    sandbox.write("invoke/databases/invokeai.db", b"SQLite format 3\0 and no more");
+    let found = plan(&sandbox, "invoke").unwrap();
+    let is_named =
+        |left: &install::LeftOut| matches!(&left.reason, Reason::Unreadable(why) if why.contains("not a database"));
+    assert!(found.left.iter().any(is_named), "{:?}", found.left);
+    assert_eq!(found.keepsakes.iter().filter(|file| file.is_output).count(), 4);
 }

@@ -36,7 +36,7 @@ use serde_json::{Value, json};
 use self::pictures::Inputs;
 pub(crate) use self::runs::Runs;
 use self::shelf::{FOLDERS, Shelf};
-pub(crate) use self::text_chunks::with_texts;
+pub use self::text_chunks::with_texts;
 use self::userdata::Userdata;
 use crate::api_error::ApiError;
 use crate::gate;
