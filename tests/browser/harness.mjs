@@ -98,13 +98,72 @@ export async function draw(body) {
   }
 }
 
-/** Presses Tab until `found` says in the page that the focus is right. */
-export async function tabTo(page, found, presses = 120) {
-  for (let count = 0; count < presses; count++) {
-    if (await page.evaluate(found)) return
+/** The newest picture of the history, or null. */
+export const newest = async () => (await ask('pictures?limit=1')).pictures[0] ?? null
+
+/** Waits for a picture that is newer than `before`. */
+export const pictureAfter = (before) => until(newest, (picture) => picture !== null && picture.id !== before?.id, 'no new picture was made', 120)
+
+/** Presses Tab until `found`, given `argument`, says in the page that the focus is right. */
+export async function tabTo(page, found, argument) {
+  for (let count = 0; count < 160; count++) {
+    if (await page.evaluate(found, argument)) return
     await page.keyboard.press('Tab')
   }
-  throw new Error(`Tab did not lead there: ${found}`)
+  throw new Error(`Tab did not lead there: ${argument ?? found}`)
+}
+
+/** Presses Tab until what has the focus is called so: by its label, or by what stands on it. */
+export const tabToNamed = (page, name) =>
+  tabTo(
+    page,
+    (wanted) => {
+      const at = document.activeElement
+      const called = [at?.getAttribute('aria-label'), at?.labels?.[0]?.textContent, at?.textContent]
+      return at !== document.body && called.some((text) => text?.trim() === wanted)
+    },
+    name,
+  )
+
+/** Red, green, blue and opacity of every pixel of a picture at `url`. */
+export const pixelsOf = (page, url) =>
+  page.evaluate(async (from) => {
+    const image = new Image()
+    image.src = from
+    await image.decode()
+    const canvas = document.createElement('canvas')
+    canvas.width = image.naturalWidth
+    canvas.height = image.naturalHeight
+    const pen = canvas.getContext('2d')
+    pen.drawImage(image, 0, 0)
+    return { width: canvas.width, height: canvas.height, data: [...pen.getImageData(0, 0, canvas.width, canvas.height).data] }
+  }, url)
+
+/** How far two pictures are apart on average, 0 to 255, inside a box of the second; `x` and `y` move the first. */
+export function apart(first, second, { left, top, width, height }, x = 0, y = 0) {
+  let sum = 0
+  for (let row = top; row < top + height; row++) {
+    for (let column = left; column < left + width; column++) {
+      for (let colour = 0; colour < 3; colour++) {
+        const one = first.data[((row - y) * first.width + column - x) * 4 + colour]
+        sum += Math.abs(one - second.data[(row * second.width + column) * 4 + colour])
+      }
+    }
+  }
+  return sum / (width * height * 3)
+}
+
+/** Lets go of a file over `target`, as from a folder's window. */
+export async function drop(page, target, name, type, bytes) {
+  const transfer = await page.evaluateHandle(
+    ([called, kind, text]) => {
+      const data = new DataTransfer()
+      data.items.add(new File([Uint8Array.from(atob(text), (one) => one.charCodeAt(0))], called, { type: kind }))
+      return data
+    },
+    [name, type, bytes.toString('base64')],
+  )
+  for (const event of ['dragenter', 'dragover', 'drop']) await page.locator(target).first().dispatchEvent(event, { dataTransfer: transfer })
 }
 
 export async function noViolations(page, where) {

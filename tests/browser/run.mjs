@@ -2,7 +2,8 @@
 //
 //   node run.mjs http://127.0.0.1:7860 [FOLDER-FOR-SCREENSHOTS]
 //
-// Needs a running server whose default model can draw, and Chromium at /usr/bin/chromium (or CHROMIUM).
+// Needs a running server whose default model can draw, the folder of its home in FORGE_HOME, and Chromium at
+// /usr/bin/chromium (or CHROMIUM).
 // Prints one line per check, then `N passed, N failed`; exit status 1 when a check failed.
 
 import { finish } from './harness.mjs'
@@ -10,5 +11,7 @@ import { finish } from './harness.mjs'
 await import('./create.mjs')
 await import('./gallery.mjs')
 await import('./shelves.mjs')
+await import('./adding.mjs')
+await import('./edit.mjs')
 await import('./everywhere.mjs')
 await finish()

@@ -18,7 +18,7 @@ import {
   parseTask,
   parseUpload,
 } from './parse'
-import type { Asset, Job, JobState, Line, ManyDone, Picture, PictureFacts, PicturePage, PictureQuery, Problem, Seal, SelfTest, Shelf, Status, System, Task, Upload } from './types'
+import type { Asset, AssetKind, Job, JobState, Line, ManyDone, Picture, PictureFacts, PicturePage, PictureQuery, Problem, Seal, SelfTest, Shelf, Status, System, Task, Upload } from './types'
 
 /** The server answered, and the answer is no. */
 export class Refused extends Error {
@@ -180,11 +180,12 @@ export const api = {
 
   task: async (id: string): Promise<Task> => parseTask(await ask('GET', `tasks/${part(id)}`)),
 
-  addModel: async (kind: string, file: File, onprogress: (sent: number, total: number) => void): Promise<Asset> =>
+  /** An empty `kind` leaves it to the file's content. */
+  addModel: async (kind: AssetKind | '', file: File, onprogress: (sent: number, total: number) => void): Promise<Asset> =>
     must(parseAsset(await send(`models?${new URLSearchParams({ kind, name: file.name })}`, file, onprogress))),
 
-  /** `path` on the server's machine. */
-  addModelAt: async (path: string): Promise<Asset> => must(parseAsset(await ask('POST', 'models', { path }))),
+  /** `path` on the server's machine, inside what the sealed server may read. */
+  addModelAt: async (path: string, kind: AssetKind | ''): Promise<Asset> => must(parseAsset(await ask('POST', 'models', kind === '' ? { path } : { path, kind }))),
 
   // --- system
 

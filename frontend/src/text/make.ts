@@ -100,6 +100,7 @@ export const makeEn = {
     before: 'Before',
     after: 'After',
     keep: 'Go on with the result',
+    back: 'Back to the picture',
     masked: (percent: number) => `${percent} % of the picture is masked`,
   },
 }
@@ -206,6 +207,7 @@ export const makeDe: Make = {
     before: 'Vorher',
     after: 'Nachher',
     keep: 'Mit dem Ergebnis weitermachen',
+    back: 'Zurück zum Bild',
     masked: (percent) => `${percent} % des Bildes sind maskiert`,
   },
 }
