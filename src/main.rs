@@ -26,6 +26,7 @@ mod picture_request;
 mod self_test;
 mod served_request;
 mod signing;
+mod stick;
 mod stock;
 mod stop;
 mod styles;
@@ -46,7 +47,9 @@ fn main() -> ExitCode {
     // clap prints help, version and wrong usage itself, and ends with 0 or 2.
     let cli = Cli::parse();
     let output = Output::new(cli.global);
-    match failure::guarded(|| run(cli.command, &output)) {
+    let outcome = failure::guarded(|| run(cli.command, &output));
+    stick::clean_up();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             output.failure(&failure);

@@ -114,8 +114,8 @@ fn online(out: &Path, places: &Places, output: &Output) -> Outcome {
 /// The machine without: install, prove, draw.
 fn offline(args: &DemoArgs, places: &Places, output: &Output) -> Outcome {
     output.step(5, STEPS, "Install: unpack, verify every chunk, switch over at once", || {
-        install::install(std::slice::from_ref(&places.carried), &places.home, Trust::default(), false, output)
-            .map(|_| ())
+        let bundle = install::open(std::slice::from_ref(&places.carried), &places.home, output)?;
+        install::install(&bundle, &places.home, Trust::default(), false, output).map(|_| ())
     })?;
     output.step(6, STEPS, "Prove: draw with the network shut off by the kernel, compare", || {
         let report = selftest::in_home(&places.home, args.page.allow_unsealed, output)?;

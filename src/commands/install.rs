@@ -2,10 +2,11 @@
 
 use crate::cli::{InstallArgs, TrustArgs};
 use crate::failure::{Failure, Outcome};
-use crate::home;
 use crate::output::Output;
+use crate::{home, stick};
 use ::install::{Bundle, InstallOptions, InstallPlan, OpenError, Receipt, Trust};
 use manifest::{ByteSize, PublicKey, Reporter as _, StickRequest, layout};
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
@@ -25,7 +26,14 @@ pub(crate) fn run(args: &InstallArgs, output: &Output) -> Outcome {
     if folders.is_empty() {
         folders.push(bundle_folder(None)?);
     }
-    let receipt = install(&folders, &home, trust(&args.trust)?, args.salvage, output)?;
+    let trust = trust(&args.trust)?;
+    let bundle = open(&folders, &home, output)?;
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if args.bundle.is_empty() {
+        arguments.push(bundle.folder().into());
+    }
+    stick::step_off(&bundle, &home, &arguments, output);
+    let receipt = install(&bundle, &home, trust, args.salvage, output)?;
     if !receipt.missing.is_empty() {
         return incomplete(&receipt, &home, output);
     }
@@ -108,25 +116,18 @@ pub(crate) fn open(folders: &[PathBuf], home: &Path, output: &Output) -> Outcome
     }
 }
 
-/// Installs the bundle in these folders, with the program beside it.
-pub(crate) fn install(
-    folders: &[PathBuf],
-    home: &Path,
-    trust: Trust,
-    salvage: bool,
-    output: &Output,
-) -> Outcome<Receipt> {
-    let bundle = open(folders, home, output)?;
+/// Installs the bundle, with the program beside it.
+pub(crate) fn install(bundle: &Bundle, home: &Path, trust: Trust, salvage: bool, output: &Output) -> Outcome<Receipt> {
     let options = InstallOptions {
-        program: Some(program_for(&bundle, &bundle.folder())?),
+        program: Some(program_for(bundle, &bundle.folder())?),
         home: home.to_path_buf(),
         trust,
         salvage,
         ..InstallOptions::default()
     };
-    let plan = InstallPlan::new(&bundle, &options)?;
+    let plan = InstallPlan::new(bundle, &options)?;
     output.say(plan.to_string().trim_end());
-    let receipt = ::install::install(&bundle, &options, output)?;
+    let receipt = ::install::install(bundle, &options, output)?;
     output.say(format!("{} files, {}", receipt.files, ByteSize(receipt.bytes)));
     Ok(receipt)
 }

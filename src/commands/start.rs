@@ -3,8 +3,9 @@
 use crate::cli::{HomeArgs, PageArgs, StartArgs, TrustArgs};
 use crate::commands::{install, selftest, serve};
 use crate::failure::Outcome;
-use crate::home;
 use crate::output::Output;
+use crate::{home, stick};
+use std::ffi::OsString;
 use std::io::{BufRead as _, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -66,8 +67,20 @@ pub(crate) fn run(args: &StartArgs, output: &Output) -> Outcome {
         output.result(&serde_json::json!({ "home": home }), format!("installed and proven in `{}`", home.display()));
         return Ok(());
     }
+    stick::clean_up();
     output.say("[3/3] Open the page");
     serve::serve(&home, &args.page, engine::Precision::best(), output)
+}
+
+/// The arguments of the same run from another place: what was found out or asked is named.
+fn again(args: &StartArgs, bundle: &Path, home: &Path) -> Vec<OsString> {
+    let mut arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    if !arguments.iter().any(|word| word == "start") {
+        arguments.extend(["start".into(), bundle.into(), "--home".into(), home.into()]);
+    } else if args.bundle.is_none() {
+        arguments.push(bundle.into());
+    }
+    arguments
 }
 
 fn install_and_prove(args: &StartArgs, folder: &Path, home: &Path, steps: u32, output: &Output) -> Outcome {
@@ -78,7 +91,8 @@ fn install_and_prove(args: &StartArgs, folder: &Path, home: &Path, steps: u32, o
             output.say("this bundle is already installed there; nothing to do");
             return Ok(());
         }
-        install::install(&[bundle.folder()], home, install::trust(&args.trust)?, false, output).map(|_| ())
+        stick::step_off(&bundle, home, &again(args, &bundle.folder(), home), output);
+        install::install(&bundle, home, install::trust(&args.trust)?, false, output).map(|_| ())
     })?;
     output.step(2, steps, "Draw a picture with the network shut off by the kernel", || {
         let report = selftest::in_home(home, args.page.allow_unsealed, output)?;

@@ -212,7 +212,8 @@ impl PackError {
             }
             Self::RecoveryOnSticks => {
                 "write the bundle into one folder on a disk, with `--volume-size` as large as a stick, and copy the files onto \
-                 the sticks; or leave out `--recovery-volumes`"
+                 the sticks, the recovery volumes onto one of their own; should a stick be lost, copy what is on the others \
+                 into one folder and run `fieldforge repair` on it. Or leave out `--recovery-volumes`"
                     .to_owned()
             }
             Self::RecoveryVolumes(_) => {

@@ -128,6 +128,12 @@ impl<State> Bundle<State> {
         &self.set.elsewhere
     }
 
+    /// No volume lies on another stick.
+    #[must_use]
+    pub fn is_all_here(&self) -> bool {
+        self.set.elsewhere.is_empty() && self.set.last().is_some()
+    }
+
     /// What was wrong with the volumes at first sight.
     #[must_use]
     pub fn findings(&self) -> &[Finding] {

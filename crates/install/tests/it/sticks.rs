@@ -270,6 +270,47 @@ fn sticks_copied_together_are_whole() {
     assert!(report.is_good(), "{report}");
 }
 
+/// What the hint says when recovery volumes are asked for on several sticks.
+#[test]
+fn a_bundle_copied_onto_sticks_by_hand_installs_and_survives_the_loss_of_one() {
+    let sandbox = Sandbox::new();
+    let options = PackOptions { recovery_volumes: 1, volume_size: Some(ByteSize(7 << 20)), ..PackOptions::default() };
+    let report = kit::bundle_with(&sandbox, &kit::input(&sandbox, "kit", &kit::contents()), options);
+    assert!(report.volumes.len() >= 3, "{:?}", report.volumes);
+    // Whoever copies by hand copies the lists, too.
+    let everywhere = [layout::PROGRAM, layout::START_HERE, layout::SHA256SUMS];
+    let names = report.volumes.iter().chain(&report.recovery_volumes).map(|(name, _)| name.as_str());
+    let stick = |name: &str| {
+        let folder = sandbox.path(&format!("stick with {name}"));
+        fs_err::create_dir_all(&folder).unwrap();
+        for name in everywhere.iter().copied().chain([name]) {
+            fs_err::copy(report.folder.join(name), folder.join(name)).unwrap();
+        }
+        folder
+    };
+    let sticks: Vec<PathBuf> = names.map(stick).collect();
+    let all: Vec<&Path> = sticks.iter().take(report.volumes.len()).rev().map(PathBuf::as_path).collect();
+    install_from(&all, &sandbox.path("home"), &Silent).unwrap();
+    let whole = kit::tree(&report.folder, &[]);
+    for lost in 0..sticks.len() {
+        let together = sandbox.path(&format!("without {lost}"));
+        fs_err::create_dir_all(&together).unwrap();
+        for (_, stick) in sticks.iter().enumerate().filter(|(at, _)| *at != lost) {
+            for name in Sandbox::files_below(stick) {
+                fs_err::copy(stick.join(&name), together.join(&name)).unwrap();
+            }
+        }
+        if lost + 1 < sticks.len() {
+            assert!(install::repair(&together, 1, &Silent).unwrap().now.is_good());
+        }
+        let verdict = verify(std::slice::from_ref(&together), 1, &Silent).unwrap();
+        // Without the recovery volume the bundle is whole, and that one is named.
+        assert_eq!(verdict.is_good(), lost + 1 < sticks.len(), "{lost}: {verdict}");
+        let bundle = kit::tree(&together, &[]);
+        assert!(bundle.iter().all(|file| whole.contains(file)), "{lost}");
+    }
+}
+
 fn options(sandbox: &Sandbox) -> PackOptions {
     let volume_size = Some(ByteSize(5 << 20));
     PackOptions { out: sandbox.path("out"), threads: 2, volume_size, ..PackOptions::default() }
