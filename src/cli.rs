@@ -4,6 +4,7 @@
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use manifest::ByteSize;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 const OVERVIEW: &str = "\
@@ -350,6 +351,10 @@ pub(crate) struct ServeArgs {
     pub(crate) precision: PrecisionArgs,
     #[command(flatten)]
     pub(crate) page: PageArgs,
+    /// Let paired devices on the network use the page too, at this address of this machine [without ADDRESS: at each
+    /// private one]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..)]
+    pub(crate) lan: Option<Vec<IpAddr>>,
 }
 
 #[derive(Args, Debug)]

@@ -14,6 +14,7 @@ mod file_facts;
 mod generator;
 mod home;
 mod judge;
+mod lan;
 mod library;
 mod loaded;
 mod meter;

@@ -77,6 +77,15 @@ impl Output {
         }
     }
 
+    /// A drawing of light blocks, as it is scanned from a terminal, and what it is; nothing is drawn elsewhere.
+    pub(crate) fn draw(&self, title: &str, lines: &[String]) {
+        if self.terminal && !self.json && !self.quiet {
+            self.err(title);
+            // White on black, whatever the colours of the terminal are.
+            self.err(&lines.iter().map(|line| format!("    \x1b[97;40m{line}\x1b[0m")).collect::<Vec<_>>().join("\n"));
+        }
+    }
+
     /// Something to act on; never silent.
     pub(crate) fn warn(&self, text: impl Display) {
         self.event(&Event::Warning { text: &text.to_string() });

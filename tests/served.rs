@@ -231,3 +231,54 @@ fn a_picture_says_how_it_was_drawn_and_is_drawn_again() {
     let none = place.run(["generate", "--home", "home"]);
     assert_eq!(none.code, Some(2), "neither a prompt nor a picture");
 }
+
+#[test]
+fn other_devices_come_in_only_when_asked_for_and_the_seal_says_so() {
+    let place = Place::new();
+    let start = |args: &[&str]| {
+        let mut command = place.command(PROGRAM);
+        command.args(["serve", "--no-browser", "--home", "home"]).args(args);
+        Serving::start(command)
+    };
+    let elsewhere = |serving: &Serving| std::net::SocketAddr::new([127, 0, 0, 2].into(), serving.address.port());
+
+    let serving = start(&[]);
+    assert!(std::net::TcpStream::connect(elsewhere(&serving)).is_err());
+    assert_eq!(serving.json("GET", "/api/v1/lan", "")["on"], false);
+    let seal = serving.json("GET", "/api/v1/seal", "");
+    assert_eq!(seal["listens_on"], json!([serving.address.to_string()]));
+    drop(serving);
+
+    let mut serving = start(&["--lan", "127.0.0.2"]);
+    let network = elsewhere(&serving);
+    let seal = serving.json("GET", "/api/v1/seal", "");
+    assert_eq!(seal["listens_on"], json!([serving.address.to_string(), network.to_string()]));
+    assert!(seal["sentence"].as_str().unwrap().ends_with(&format!("for paired devices: {network}.")), "{seal:#}");
+    for attempt in seal["attempts"].as_array().unwrap() {
+        assert_eq!(attempt["refused"], true, "{attempt:#}");
+    }
+    let code = serving.json("GET", "/api/v1/lan", "")["code"].as_str().unwrap().to_owned();
+    let own = std::mem::replace(&mut serving.address, network);
+    assert_eq!(serving.json("GET", "/api/v1/status", "")["error"]["code"], "not_paired");
+    let paired = serving.json("POST", "/pair", &json!({"code": code, "name": "Test"}).to_string());
+    assert_eq!(paired["device"]["name"], "Test", "{paired:#}");
+    serving.address = own;
+    assert_eq!(serving.json("GET", "/api/v1/lan", "")["devices"][0]["name"], "Test");
+}
+
+#[test]
+fn addresses_that_no_device_could_use_are_refused() {
+    let place = Place::new();
+    for (address, why) in [
+        ("0.0.0.0", "stands for many addresses"),
+        ("127.0.0.1", "other devices cannot reach it"),
+        ("fe80::1", "link-local"),
+    ] {
+        let ran = place.run(["serve", "--home", "home", "--no-browser", "--lan", address]);
+        assert!(ran.stderr.contains(why) && ran.stderr.contains("hint: "), "{}", ran.stderr);
+        assert_eq!(ran.code, Some(2));
+    }
+    place
+        .run(["serve", "--home", "home", "--no-browser", "--lan", "192.0.2.77"])
+        .expect_refusal(&["cannot listen on 192.0.2.77:", "is no address of this computer"]);
+}

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &DemoArgs, output: &Output) -> Outcome {
         return Ok(());
     }
     output.say(format!("\n[{STEPS}/{STEPS}] Open the page"));
-    serve::serve(&places.home, &args.page, engine::Precision::best(), output)
+    serve::serve(&places.home, &args.page, None, engine::Precision::best(), output)
 }
 
 /// Takes an empty folder, or one of an earlier demo; the demo removes files in it, so it takes no other.

@@ -5,6 +5,7 @@ use crate::cli::{PageArgs, ServeArgs};
 use crate::failure::{Failure, Outcome};
 use crate::generator::Generator;
 use crate::home;
+use crate::lan;
 use crate::models::ModelChoice;
 use crate::output::Output;
 use crate::self_test::SealedTest;
@@ -14,6 +15,7 @@ use manifest::layout;
 use seal::{FileRules, Level, SealReport};
 use serde_json::Value;
 use server::{Facts, Server, ServerConfig};
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
@@ -28,11 +30,19 @@ pub(crate) fn run(args: &ServeArgs, output: &Output) -> Outcome {
     if !home::is_home(&home) {
         output.say(format!("nothing is installed in `{}`: serving with the built-in model spark", home.display()));
     }
-    serve(&home, &args.page, args.precision.precision, output)
+    serve(&home, &args.page, args.lan.as_deref(), args.precision.precision, output)
 }
 
-/// Serves `home` until the program is stopped.
-pub(crate) fn serve(home: &Path, page: &PageArgs, precision: Precision, output: &Output) -> Outcome {
+/// Serves `home` until the program is stopped. With `network`, paired devices reach it as well: at these addresses, or at
+/// every private one.
+pub(crate) fn serve(
+    home: &Path,
+    page: &PageArgs,
+    network: Option<&[IpAddr]>,
+    precision: Precision,
+    output: &Output,
+) -> Outcome {
+    let network = network.map(lan::addresses).transpose()?.unwrap_or_default();
     seal::raise_loopback().map_err(|error| {
         Failure::new(format!("the loopback interface of this machine is down and cannot be raised: {error}"))
             .with_hint("raise it first: sudo ip link set lo up")
@@ -52,6 +62,7 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, precision: Precision, output: 
         outputs: outputs.clone(),
         state: state.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        network,
     })?;
     if let Some(taken) = server.moved_from() {
         output.say(format!("port {taken} is taken by another program; using the next free one"));
@@ -65,43 +76,82 @@ pub(crate) fn serve(home: &Path, page: &PageArgs, precision: Precision, output: 
     let mut read_only: Vec<PathBuf> = reads.into_iter().filter(|path| !below(path)).collect();
     read_only.extend([home.join(layout::GENERATIONS)].into_iter().filter(|path| path.exists()));
     let rules = FileRules { read_write: vec![outputs, state, added, self_test], read_only };
-    let report = seal::seal_server(server.listener(), &rules)?;
+    let report = seal::seal_network_server(server.listener(), server.network_listeners(), &rules)?;
     check(&report, page.allow_unsealed, output)?;
 
     // Only now, because the seal must come before the first thread.
     let last = last_self_test(home);
     let self_test = SealedTest::new(report.clone(), server.address(), last.as_ref());
     let generator = Arc::new(Generator::new(warehouse, self_test));
-    let facts =
-        Facts { seal: seal_facts(&report, server.address()), self_test: last, self_test_picture: last_picture(home) };
+    let seal = seal_facts(&report, server.address(), server.network_addresses());
+    let facts = Facts { seal, self_test: last, self_test_picture: last_picture(home) };
     output.stop().gently(|| {
         output.say("the page is at");
-        output.result(&serde_json::json!({ "event": "serving", "url": url }), &url);
+        let network: Vec<String> = server.network_addresses().iter().map(|at| format!("http://{at}/")).collect();
+        output.result(&serde_json::json!({ "event": "serving", "url": url, "network": network }), &url);
+        invite(&server, output);
         output.say(format!("{} Stop with Ctrl+C.", report.level.sentence()));
         let warming = Arc::clone(&generator);
         let _ = std::thread::Builder::new().name("warm-up".to_owned()).spawn(move || warming.warm_up());
-        passing_on(output, |tell| server.on_remark(tell).run(generator, facts, output.stop().flag()))
+        passing_on(output, |tell| {
+            let heard = tell.clone();
+            let server = server.on_remark(move |remark| tell(Said::Remark(remark.to_owned())));
+            let server = server.on_pairing(move |text| heard(Said::AtTheDoor(text.to_owned())));
+            server.run(generator, facts, output.stop().flag())
+        })
     })?;
     output.say("Stopped. Pictures that were complete are kept.");
     Ok(())
 }
 
-/// Runs a server, and warns of what it remarks.
-fn passing_on<T>(output: &Output, run: impl FnOnce(Box<dyn Fn(&str) + Send + Sync>) -> T) -> T {
-    let (sender, remarks) = mpsc::channel::<String>();
+/// Says how other devices are paired, if they can reach the server.
+fn invite(server: &Server, output: &Output) {
+    let Some(invitation) = server.invitation() else { return };
+    let addresses = server.network_addresses();
+    output.say("other devices reach it, once they are paired, at");
+    for address in addresses {
+        output.say(format!("http://{address}/"));
+    }
+    output.say(format!(
+        "Open that on the device and type {}: good for one device, for 10 minutes. The next code stands here when a \
+         device asks for it, and always on the page, under System.",
+        invitation.code
+    ));
+    output.draw("Or scan this with it:", &invitation.qr_lines());
+    output.say(
+        "The connection to other devices is not encrypted: whoever is on the same network can read along, pictures and \
+         codes included.",
+    );
+    for address in addresses.iter().filter(|address| !lan::is_private(&address.ip()) && !address.ip().is_loopback()) {
+        output.warn(format!("{} is no private address: strangers on the internet may reach it", address.ip()));
+    }
+}
+
+/// What a running server has to say.
+enum Said {
+    /// Worth acting on.
+    Remark(String),
+    /// About a device that asks to be paired.
+    AtTheDoor(String),
+}
+
+/// Runs a server, and passes on what it says.
+fn passing_on<T>(output: &Output, run: impl FnOnce(Arc<dyn Fn(Said) + Send + Sync>) -> T) -> T {
+    let (sender, said) = mpsc::channel::<Said>();
     let over = &AtomicBool::new(false);
     thread::scope(|scope| {
         scope.spawn(move || {
             while !over.load(Ordering::Relaxed) {
-                match remarks.recv_timeout(Duration::from_millis(200)) {
-                    Ok(remark) => output.warn(remark),
+                match said.recv_timeout(Duration::from_millis(200)) {
+                    Ok(Said::Remark(remark)) => output.warn(remark),
+                    Ok(Said::AtTheDoor(text)) => output.say(text),
                     Err(mpsc::RecvTimeoutError::Timeout) => {}
                     Err(mpsc::RecvTimeoutError::Disconnected) => break,
                 }
             }
         });
         // Nobody listens any more when the run is over.
-        let result = run(Box::new(move |remark| drop(sender.send(remark.to_owned()))));
+        let result = run(Arc::new(move |said| drop(sender.send(said))));
         over.store(true, Ordering::Relaxed);
         result
     })
@@ -121,15 +171,22 @@ fn check(report: &SealReport, allow_unsealed: bool, output: &Output) -> Outcome 
     }
 }
 
-/// The report as the page shows it, with what this very process was refused.
-fn seal_facts(report: &SealReport, address: std::net::SocketAddr) -> Value {
+/// The report as the page shows it, with what this very process was refused, and where it can be reached.
+fn seal_facts(report: &SealReport, address: SocketAddr, network: &[SocketAddr]) -> Value {
     let mut facts = serde_json::to_value(report).unwrap_or_default();
     if let Some(facts) = facts.as_object_mut() {
         let attempts = match report.level {
             Level::S2 | Level::S3 => seal::probe(address, report.level),
             Level::S0 | Level::S1 => Vec::new(),
         };
-        facts.insert("sentence".to_owned(), report.level.sentence().into());
+        let mut sentence = report.level.sentence().to_owned();
+        if !network.is_empty() {
+            let places: Vec<String> = network.iter().map(SocketAddr::to_string).collect();
+            sentence += &format!(" It listens on the network, for paired devices: {}.", places.join(", "));
+        }
+        facts.insert("sentence".to_owned(), sentence.into());
+        let listens: Vec<String> = [&address].into_iter().chain(network).map(SocketAddr::to_string).collect();
+        facts.insert("listens_on".to_owned(), listens.into());
         facts.insert("attempts".to_owned(), serde_json::to_value(attempts).unwrap_or_default());
     }
     facts

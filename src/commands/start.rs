@@ -35,7 +35,7 @@ pub(crate) fn without_arguments(output: &Output) -> Outcome {
         return run(&StartArgs { bundle: None, home, page, trust: TrustArgs::default(), no_serve: false }, output);
     }
     if home::is_home(&beside) {
-        return serve::serve(&beside, &page, engine::Precision::best(), output);
+        return serve::serve(&beside, &page, None, engine::Precision::best(), output);
     }
     output.result(&serde_json::json!({ "help": WELCOME }), WELCOME);
     Ok(())
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &StartArgs, output: &Output) -> Outcome {
     }
     stick::clean_up();
     output.say("[3/3] Open the page");
-    serve::serve(&home, &args.page, engine::Precision::best(), output)
+    serve::serve(&home, &args.page, None, engine::Precision::best(), output)
 }
 
 /// The arguments of the same run from another place: what was found out or asked is named.

@@ -7,7 +7,12 @@ pub(crate) fn isolate(_: &FileRules, _: &[i32]) -> Result<SealReport, SealError>
     Ok(unsealed())
 }
 
-pub(crate) fn seal_server(listener: &TcpListener, _: &FileRules, _: &[i32]) -> Result<SealReport, SealError> {
+pub(crate) fn seal_server(
+    listener: &TcpListener,
+    _: &[TcpListener],
+    _: &FileRules,
+    _: &[i32],
+) -> Result<SealReport, SealError> {
     let address = listener.local_addr().map_err(|source| SealError::Listener { source })?;
     if !address.ip().is_loopback() {
         return Err(SealError::ListenerNotLoopback { address });

@@ -97,7 +97,20 @@ pub fn raise_loopback() -> std::io::Result<bool> {
 /// Only for misuse: the listener is not on loopback, or a path of the rules cannot be opened. A
 /// mechanism that is not available is reported as such.
 pub fn seal_server(listener: &TcpListener, rules: &FileRules) -> Result<SealReport, SealError> {
-    system::seal_server(listener, rules, &[])
+    system::seal_server(listener, &[], rules, &[])
+}
+
+/// Like [`seal_server`], for a server that other devices may reach: `network` listens at addresses of this machine on its
+/// network, whichever they are. What the kernel refuses afterwards is the same: nothing can be opened from here.
+///
+/// # Errors
+/// As [`seal_server`]; `listener` itself must be on loopback.
+pub fn seal_network_server(
+    listener: &TcpListener,
+    network: &[TcpListener],
+    rules: &FileRules,
+) -> Result<SealReport, SealError> {
+    system::seal_server(listener, network, rules, &[])
 }
 
 /// Like [`seal_server`], but these descriptors stay open as well.
@@ -105,5 +118,5 @@ pub fn seal_server(listener: &TcpListener, rules: &FileRules) -> Result<SealRepo
 /// # Errors
 /// As [`seal_server`].
 pub fn seal_server_keeping(listener: &TcpListener, rules: &FileRules, keep: &[i32]) -> Result<SealReport, SealError> {
-    system::seal_server(listener, rules, keep)
+    system::seal_server(listener, &[], rules, keep)
 }

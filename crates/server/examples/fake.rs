@@ -134,6 +134,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         outputs: outputs.clone(),
         state: outputs.join(".state"),
         version: "0.1.0".to_owned(),
+        network: Vec::new(),
     })?;
     let address = server.address();
     #[expect(clippy::print_stdout, reason = "an example speaks to its user")]

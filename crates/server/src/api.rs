@@ -14,7 +14,8 @@ use crate::route::{Ask, Found, Route, find};
 use crate::studio::Studio;
 use crate::target::Target;
 use crate::{
-    ModelCard, api_jobs as jobs, api_models as models, api_pictures as pictures, gate, openai, page, sdapi, self_test,
+    ModelCard, api_jobs as jobs, api_models as models, api_pictures as pictures, gate, lan, openai, page, sdapi,
+    self_test,
 };
 
 /// Most bytes of a picture that is sent.
@@ -34,6 +35,9 @@ pub(crate) const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/api/v1/healthz", answer: healthz },
     Route { method: "GET", path: "/api/v1/seal", answer: seal },
     Route { method: "GET", path: "/api/v1/system", answer: system },
+    Route { method: "GET", path: "/api/v1/lan", answer: lan::state },
+    Route { method: "POST", path: "/api/v1/lan/code", answer: lan::new_code },
+    Route { method: "DELETE", path: "/api/v1/lan/devices/{id}", answer: lan::forget },
     Route { method: "GET", path: "/api/v1/openapi.json", answer: openapi },
     Route { method: "GET", path: "/api/v1/self-test", answer: last_self_test },
     Route { method: "POST", path: "/api/v1/self-test", answer: self_test_again },
@@ -97,12 +101,15 @@ impl Handler for Api {
 
 impl Api {
     fn answer(&self, call: &mut Call<'_>) -> Result<Reply, ApiError> {
-        gate::check_host(call, self.studio.port)?;
+        gate::check_host(call)?;
         let reading = matches!(call.method.as_str(), "GET" | "HEAD");
         if !reading {
-            gate::check_origin(call, self.studio.port)?;
+            gate::check_origin(call)?;
         }
         let target = Target::parse(&call.target)?;
+        if let Some(reply) = lan::guard(&self.studio.lan, &target, call)? {
+            return Ok(reply);
+        }
         let (method, path) = (shown(&call.method), shown(&call.target));
         let wrong = |allow| Err(ApiError::wrong_method(&method, &path, allow));
         match find(ROUTES, &call.method, &target) {
@@ -203,7 +210,7 @@ fn self_test_picture(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, 
 }
 
 fn events(api: &Api, _: &Ask<'_>, call: &mut Call<'_>) -> Result<Reply, ApiError> {
-    gate::check_origin(call, api.studio.port)?;
+    gate::check_origin(call)?;
     Ok(Reply::new(200, "text/event-stream; charset=utf-8", Body::Events(api.studio.subscribe()))
         .header("Cache-Control", "no-store"))
 }

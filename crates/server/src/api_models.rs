@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::api::{Api, content_type, json_body, parse, shown};
 use crate::api_error::ApiError;
 use crate::http::{Body, Call, Reply};
+use crate::lan::only_here;
 use crate::route::Ask;
 use crate::{AddError, AddReason, Asset, AssetKind, ModelCard, ModelSource, NewModel, Style};
 
@@ -34,6 +35,7 @@ pub(crate) fn list(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, Ap
 
 /// Adds a file that is sent, or one that lies on this machine.
 pub(crate) fn add(api: &Api, ask: &Ask<'_>, call: &mut Call<'_>) -> Result<Reply, ApiError> {
+    only_here(call, "adding a model file")?;
     let added = if content_type(call).eq_ignore_ascii_case("application/json") {
         let FromPath { path, kind } = parse(&json_body(call, 64 << 10)?)?;
         api.studio.generate.add_model(NewModel { kind, from: ModelSource::File(&path) })

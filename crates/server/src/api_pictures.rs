@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::api::{Api, MAX_UPLOAD, json_body, no_answer, parse, shown};
 use crate::api_error::ApiError;
 use crate::http::{Body, Call, Reply};
+use crate::lan::only_here;
 use crate::page;
 use crate::picture_table::{Filter, Place};
 use crate::route::Ask;
@@ -127,7 +128,8 @@ fn done(results: impl Iterator<Item = (String, Result<(), String>)>) -> Reply {
     Reply::json(200, &json!({ "done": done, "failed": failed }))
 }
 
-pub(crate) fn empty_trash(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
+pub(crate) fn empty_trash(api: &Api, _: &Ask<'_>, call: &mut Call<'_>) -> Result<Reply, ApiError> {
+    only_here(call, "emptying the trash")?;
     let all = api.studio.history.empty_trash().map_err(no_answer)?;
     Ok(done(all.into_iter().map(|(id, result)| (id, result.map_err(|error| error.to_string())))))
 }

@@ -11,6 +11,7 @@ use crate::gate;
 use crate::head::{Head, MAX_HEAD, end_of_head, too_large};
 use crate::http::{Call, Handler, Reply};
 use crate::respond::{self, After};
+use crate::seats::Seat;
 
 /// A connection without a request is closed after this.
 const IDLE: Duration = Duration::from_secs(30);
@@ -26,28 +27,32 @@ const BODY_PAUSE: Duration = Duration::from_secs(20);
 const TICK: Duration = Duration::from_millis(250);
 
 /// A connection and what was read from it beyond the last request.
-struct Connection {
-    stream: TcpStream,
+struct Connection<'a> {
+    seat: &'a Seat,
     ahead: Vec<u8>,
 }
 
 /// Answers the requests of one connection until either side ends it.
-pub(crate) fn attend(stream: TcpStream, handler: &dyn Handler, stop: &AtomicBool) {
+pub(crate) fn attend(seat: &Seat, handler: &dyn Handler, stop: &AtomicBool) {
+    let stream = &seat.stream;
     // A listener that does not block hands that on to its connections on some systems.
     if stream.set_nonblocking(false).is_err() {
         return;
     }
     // Small answers go out at once; without it they are only slower.
     let _ = stream.set_nodelay(true);
-    let mut connection = Connection { stream, ahead: Vec::new() };
+    let mut connection = Connection { seat, ahead: Vec::new() };
     while !stop.load(Ordering::Relaxed) {
-        let head = match connection.read_head(stop) {
+        seat.wait();
+        let head = connection.read_head(stop);
+        seat.attend();
+        let head = match head {
             Ok(Some(head)) => head,
             Ok(None) => return,
             Err(error) => {
                 let reply = gate::harden(Reply::from(error));
-                respond::send(&connection.stream, reply, false, true, stop);
-                respond::linger(&connection.stream);
+                respond::send(stream, reply, false, true, stop);
+                respond::linger(stream);
                 return;
             }
         };
@@ -57,7 +62,7 @@ pub(crate) fn attend(stream: TcpStream, handler: &dyn Handler, stop: &AtomicBool
     }
 }
 
-impl Connection {
+impl Connection<'_> {
     /// Reads the next head; `None` when the client has gone or sends nothing for long.
     fn read_head(&mut self, stop: &AtomicBool) -> Result<Option<Head>, ApiError> {
         let idle_until = Instant::now() + IDLE;
@@ -102,13 +107,13 @@ impl Connection {
     fn answer(&mut self, head: Head, handler: &dyn Handler, stop: &AtomicBool) -> bool {
         let Head { method, target, headers, length, expects_continue, last, modern } = head;
         let without_body = method == "HEAD";
-        let Self { stream, ahead } = self;
-        let stream = &*stream;
+        let Self { seat, ahead } = self;
+        let (seat, stream) = (*seat, &seat.stream);
         // A day is enough for the largest file.
         let time = BODY_TIME + Duration::from_secs((length / BODY_PACE).min(24 * 3600));
-        let mut body = BodyReader { stream, ahead, left: length, deadline: Instant::now() + time, expects_continue };
+        let mut body = BodyReader { seat, ahead, left: length, deadline: Instant::now() + time, expects_continue };
         let gone = || stop.load(Ordering::Relaxed) || has_gone(stream);
-        let mut call = Call { method, target, headers, length, body: &mut body, gone: &gone };
+        let mut call = Call { method, target, headers, length, body: &mut body, gone: &gone, door: &seat.door };
         let reply = catch_unwind(AssertUnwindSafe(|| handler.handle(&mut call))).unwrap_or_else(|_| {
             let error = ApiError::new(500, "internal", "the server met an error of its own")
                 .hint("try again; if it stays, start the program again");
@@ -124,11 +129,11 @@ impl Connection {
             }
             _ => reply,
         };
-        match respond::send(&self.stream, reply, without_body, last, stop) {
+        match respond::send(stream, reply, without_body, last, stop) {
             After::Open => true,
             After::Done => {
                 if unread {
-                    respond::linger(&self.stream);
+                    respond::linger(stream);
                 }
                 false
             }
@@ -138,7 +143,7 @@ impl Connection {
     /// Reads what is there into `ahead`, waiting at most `patience`.
     fn fill(&mut self, patience: Duration) -> io::Result<usize> {
         let mut buffer = [0; 8192];
-        let count = read_some(&self.stream, &mut buffer, patience)?;
+        let count = read_some(&self.seat.stream, &mut buffer, patience)?;
         self.ahead.extend_from_slice(buffer.get(..count).unwrap_or_default());
         Ok(count)
     }
@@ -146,7 +151,7 @@ impl Connection {
 
 /// The body of the request at hand, and not a byte more.
 struct BodyReader<'a> {
-    stream: &'a TcpStream,
+    seat: &'a Seat,
     ahead: &'a mut Vec<u8>,
     left: u64,
     deadline: Instant,
@@ -159,11 +164,14 @@ impl Read for BodyReader<'_> {
         let Some(buffer) = buffer.get_mut(..room).filter(|buffer| !buffer.is_empty()) else { return Ok(0) };
         let count = if self.ahead.is_empty() {
             if std::mem::take(&mut self.expects_continue) {
-                let mut stream = self.stream;
+                let mut stream = &self.seat.stream;
                 stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
             }
             let left = self.deadline.checked_duration_since(Instant::now()).ok_or(io::ErrorKind::TimedOut)?;
-            read_some(self.stream, buffer, left.min(BODY_PAUSE))?
+            self.seat.wait();
+            let count = read_some(&self.seat.stream, buffer, left.min(BODY_PAUSE));
+            self.seat.attend();
+            count?
         } else {
             let count = room.min(self.ahead.len());
             for (to, from) in buffer.iter_mut().zip(self.ahead.drain(..count)) {

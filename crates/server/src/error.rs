@@ -1,6 +1,7 @@
 //! What can stop the server from starting.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 /// A reason why the server does not run.
@@ -21,10 +22,10 @@ pub enum ServerError {
         last: u16,
     },
     /// The system refused the port for another reason.
-    #[error("cannot listen on 127.0.0.1:{port}: {source}")]
+    #[error("cannot listen on {address}: {source}")]
     Listen {
-        /// The port that was asked for.
-        port: u16,
+        /// Where the server was to listen.
+        address: SocketAddr,
         /// The system's reason.
         source: io::Error,
     },
@@ -62,7 +63,10 @@ impl ServerError {
                 "choose a free one with `--port`, for example `--port {}`",
                 last.wrapping_add(100).max(1024)
             )),
-            Self::Listen { port, .. } if *port < 1024 => {
+            Self::Listen { source, address } if source.kind() == io::ErrorKind::AddrNotAvailable => {
+                Some(format!("{} is no address of this computer; `--lan` alone finds those that it has", address.ip()))
+            }
+            Self::Listen { address, .. } if address.port() < 1024 => {
                 Some("ports below 1024 belong to the system; choose one with `--port 7860`".to_owned())
             }
             Self::Listen { .. } => Some("choose another port with `--port`".to_owned()),

@@ -8,6 +8,7 @@ use std::net::TcpStream;
 use std::sync::atomic::AtomicBool;
 
 use crate::api_error::ApiError;
+use crate::door::Door;
 use crate::events::EventStream;
 
 /// Answers requests; called from several threads at once.
@@ -28,6 +29,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a mut dyn Read,
     /// Whether the client has hung up; for answers that take long. Asking costs a millisecond.
     pub(crate) gone: &'a dyn Fn() -> bool,
+    /// Which way the request came in.
+    pub(crate) door: &'a Door,
 }
 
 impl Call<'_> {

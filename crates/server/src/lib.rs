@@ -13,6 +13,9 @@
 //!               └── Reply ◀─ page, history ◀── store (PNG files) ◀─┘  └─▶ events (SSE)
 //! ```
 //!
+//! Without [`ServerConfig::network`] only this computer can connect. With it other devices can, once they are paired with
+//! the code of the [`Server::invitation`].
+//!
 //! The crate owns its sockets: heads are parsed by `httparse` and answers printed by `tiny_http`'s
 //! types, but accepting and waiting are ours. tiny_http's own server was tried first and measured:
 //! it hands a new connection to a thread that is already busy with a silent one, reads an
@@ -66,6 +69,8 @@ mod clock;
 mod comfy;
 mod connection;
 mod database;
+mod device_name;
+mod door;
 mod error;
 mod events;
 mod gate;
@@ -75,25 +80,32 @@ mod happening;
 mod head;
 mod history;
 mod http;
+mod invitation;
 mod job;
 mod job_table;
+mod lan;
 mod lock;
 mod multipart;
 mod new_model;
 mod openai;
 mod order;
 mod page;
+mod pair_page;
+mod pairing;
 mod picture;
 mod picture_ref;
 mod picture_table;
 mod pictures;
 mod previews;
+mod qr;
 mod queue;
 mod remarks;
 mod request_parts;
 mod respond;
 mod route;
 mod sdapi;
+mod seats;
+mod secret;
 mod self_test;
 mod server;
 mod socket;
@@ -103,6 +115,7 @@ mod target;
 mod tasks;
 mod thumbnail;
 mod thumbnails;
+mod tries;
 mod uploads;
 mod worker;
 
@@ -111,6 +124,7 @@ pub use comfy::with_texts;
 pub use error::ServerError;
 pub use generate::{Generate, GenerateError, Generated, ModelCard, PictureFacts, Progress};
 pub use generate_request::GenerateRequest;
+pub use invitation::Invitation;
 pub use new_model::{AddError, AddReason, ModelSource, NewModel, Verdict};
 pub use picture_ref::{PictureRef, PictureRefError};
 pub use pictures::Pictures;

@@ -60,6 +60,7 @@ fn content_type(name: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::door::Door;
 
     static SAMPLE: &[(&str, &[u8], &str)] =
         &[("index.html", b"<!doctype html>", "\"a\""), ("assets/index-1a2b.js", b"let x", "\"b\"")];
@@ -73,6 +74,7 @@ mod tests {
             length: 0,
             body: &mut std::io::empty(),
             gone: &|| false,
+            door: &Door::new(([127, 0, 0, 1], 7860).into(), [127, 0, 0, 1].into(), false),
         };
         let reply = serve_from(files, path, &call);
         (reply.status, reply.headers.into_iter().map(|(_, value)| value).collect())

@@ -1,7 +1,7 @@
 //! The server: binding, running, stopping.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use serde_json::Value;
 
+use crate::accept::{self, Listeners};
 use crate::api::Api;
 use crate::comfy::Comfy;
 use crate::database::Database;
 use crate::events::Events;
 use crate::history::History;
 use crate::http::Handler;
+use crate::lan::Lan;
 use crate::queue::Queue;
 use crate::remarks::Remarks;
 use crate::self_test::SelfTest;
@@ -25,7 +27,7 @@ use crate::tasks::Tasks;
 use crate::thumbnails::Thumbnails;
 use crate::uploads::Uploads;
 use crate::worker::Worker;
-use crate::{Generate, ServerError, accept};
+use crate::{Generate, Invitation, ServerError};
 
 /// Ports that are tried after a taken one.
 const NEXT_PORTS: u16 = 20;
@@ -53,10 +55,13 @@ pub struct ServerConfig {
     pub state: PathBuf,
     /// The program's version, for the page.
     pub version: String,
+    /// Addresses of this computer where other devices reach the server as well, once they are paired; none for this
+    /// computer alone.
+    pub network: Vec<IpAddr>,
 }
 
 impl Default for ServerConfig {
-    /// Port 7860, not fixed, pictures in `outputs`, everything else in `state`, this crate's version.
+    /// Port 7860, not fixed, pictures in `outputs`, everything else in `state`, this crate's version, this computer alone.
     fn default() -> Self {
         Self {
             port: 7860,
@@ -64,6 +69,7 @@ impl Default for ServerConfig {
             outputs: PathBuf::from("outputs"),
             state: PathBuf::from("state"),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            network: Vec::new(),
         }
     }
 }
@@ -83,13 +89,14 @@ pub struct Facts {
 #[derive(Debug)]
 pub struct Server {
     config: ServerConfig,
-    listener: TcpListener,
+    listeners: Listeners,
     address: SocketAddr,
+    lan: Lan,
     remarks: Remarks,
 }
 
 impl Server {
-    /// Takes a port on 127.0.0.1.
+    /// Takes a port on 127.0.0.1, and the same one at each address of the network that the configuration names.
     ///
     /// # Errors
     /// [`ServerError::PortTaken`] or [`ServerError::NoFreePort`] when others have it,
@@ -100,18 +107,16 @@ impl Server {
             .map_err(|source| ServerError::Outputs { path: config.outputs.clone(), source })?;
         let first = config.port;
         let last = if config.port_is_fixed || first == 0 { first } else { first.saturating_add(NEXT_PORTS) };
-        for port in first..=last {
-            match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-                Ok(listener) => {
-                    // An accept that waits for ever would not see the stop flag.
-                    let address = listener
-                        .set_nonblocking(true)
-                        .and_then(|()| listener.local_addr())
-                        .map_err(|source| ServerError::Listen { port, source })?;
-                    return Ok(Self { config, listener, address, remarks: Remarks::default() });
+        // What the system chooses for one address may be taken at another: it chooses again.
+        let again = if first == 0 { NEXT_PORTS } else { 0 };
+        for port in (first..=last).chain((0..again).map(|_| 0)) {
+            match listen_everywhere(port, &config.network) {
+                Ok((listeners, address)) => {
+                    let at = config.network.iter().map(|network| SocketAddr::new(*network, address.port())).collect();
+                    return Ok(Self { config, listeners, address, lan: Lan::new(at), remarks: Remarks::default() });
                 }
-                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
-                Err(source) => return Err(ServerError::Listen { port, source }),
+                Err(ServerError::Listen { source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error),
             }
         }
         Err(if config.port_is_fixed {
@@ -123,7 +128,30 @@ impl Server {
 
     /// The listening socket, for the program's seal.
     pub fn listener(&self) -> &TcpListener {
-        &self.listener
+        &self.listeners.own
+    }
+
+    /// The listening sockets for other devices, for the program's seal; none unless the configuration named addresses.
+    pub fn network_listeners(&self) -> &[TcpListener] {
+        &self.listeners.network
+    }
+
+    /// Where other devices reach the server.
+    pub fn network_addresses(&self) -> &[SocketAddr] {
+        self.lan.addresses()
+    }
+
+    /// What a person needs in order to pair a device; `None` when no other device can reach the server.
+    pub fn invitation(&self) -> Option<Invitation> {
+        self.lan.invitation().map(|(code, links)| Invitation { code, links })
+    }
+
+    /// Passes on what happens at the door for other devices, one sentence each: somebody asks to be paired and needs this
+    /// code, somebody was paired. Only the person at the computer may see it.
+    #[must_use]
+    pub fn on_pairing(mut self, tell: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.lan.told_to(tell);
+        self
     }
 
     /// Where the server listens.
@@ -190,12 +218,14 @@ impl Server {
             tasks: Tasks::new(Arc::clone(&stop)),
             self_test,
             started: Instant::now(),
+            lan: self.lan,
         };
+        let seats = Arc::clone(studio.lan.seats());
         let api: Arc<dyn Handler> =
             Arc::new(Api { studio: Arc::new(studio), comfy, tasks: crate::sdapi::Tasks::default() });
-        accept::serve(&self.listener, &api, &stop);
+        accept::serve(&self.listeners, &api, &seats, &stop);
         // From here on nobody can connect.
-        drop(self.listener);
+        drop(self.listeners);
         events.close();
         let deadline = Instant::now() + STOP_PATIENCE;
         while !drawing.is_finished() && Instant::now() < deadline {
@@ -205,6 +235,22 @@ impl Server {
         database.close();
         Ok(())
     }
+}
+
+/// Takes one port on 127.0.0.1 and at each of these addresses.
+fn listen_everywhere(port: u16, network: &[IpAddr]) -> Result<(Listeners, SocketAddr), ServerError> {
+    let (own, address) = listen(Ipv4Addr::LOCALHOST.into(), port)?;
+    let network = network.iter().map(|at| listen(*at, address.port()).map(|(listener, _)| listener));
+    Ok((Listeners { own, network: network.collect::<Result<_, _>>()? }, address))
+}
+
+fn listen(at: IpAddr, port: u16) -> Result<(TcpListener, SocketAddr), ServerError> {
+    let failed = |source| ServerError::Listen { address: SocketAddr::new(at, port), source };
+    let listener = TcpListener::bind((at, port)).map_err(failed)?;
+    // An accept that waits for ever would not see the stop flag.
+    listener.set_nonblocking(true).map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 /// Reads the folder of pictures, then removes uploads that nobody needs, now and again.

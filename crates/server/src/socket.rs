@@ -3,20 +3,21 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
-/// Waits until somebody connects, at most `patience`; may come back earlier.
+/// Waits until somebody connects to one of these, at most `patience`; may come back earlier.
 ///
-/// The listener does not block, so the stop flag is seen in time and no call waits for ever.
-pub(crate) fn wait_for_connection(listener: &TcpListener, patience: Duration) {
+/// The listeners do not block, so the stop flag is seen in time and no call waits for ever.
+pub(crate) fn wait_for_connection<'a>(listeners: impl Iterator<Item = &'a TcpListener>, patience: Duration) {
     #[cfg(unix)]
     {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut sockets = [PollFd::new(listener, PollFlags::IN)];
+        let mut sockets: Vec<PollFd<'_>> = listeners.map(|listener| PollFd::new(listener, PollFlags::IN)).collect();
         let patience = Timespec { tv_sec: 0, tv_nsec: patience.subsec_nanos().into() };
         if poll(&mut sockets, Some(&patience)).is_ok() {
             return;
         }
     }
     // Windows has no such call in the standard library; asking often does the same.
-    let _ = listener;
+    #[cfg(not(unix))]
+    drop(listeners);
     std::thread::sleep(patience.min(Duration::from_millis(5)));
 }

@@ -9,6 +9,7 @@ use crate::check::check;
 use crate::events::EventStream;
 use crate::history::History;
 use crate::job::{Job, Source};
+use crate::lan::Lan;
 use crate::queue::{Full, MAX_WAITING, Queue};
 use crate::remarks::Remarks;
 use crate::self_test::SelfTest;
@@ -36,6 +37,8 @@ pub(crate) struct Studio {
     pub(crate) tasks: Tasks,
     pub(crate) self_test: SelfTest,
     pub(crate) started: Instant,
+    /// The way in for other devices.
+    pub(crate) lan: Lan,
 }
 
 impl Studio {

@@ -31,13 +31,19 @@ pub(crate) fn isolate(rules: &FileRules, keep: &[i32]) -> Result<SealReport, Sea
     Ok(finish(mechanisms, files, Policy::NoSockets, change))
 }
 
-pub(crate) fn seal_server(listener: &TcpListener, rules: &FileRules, keep: &[i32]) -> Result<SealReport, SealError> {
+pub(crate) fn seal_server(
+    listener: &TcpListener,
+    network: &[TcpListener],
+    rules: &FileRules,
+    keep: &[i32],
+) -> Result<SealReport, SealError> {
     let address = listener.local_addr().map_err(|source| SealError::Listener { source })?;
     if !address.ip().is_loopback() {
         return Err(SealError::ListenerNotLoopback { address });
     }
     let mut keep = keep.to_vec();
     keep.push(listener.as_raw_fd());
+    keep.extend(network.iter().map(AsRawFd::as_raw_fd));
     let descriptors = descriptors::close_all_but(&keep);
     let files = landlock::Files::prepare(rules)?;
     Ok(finish(vec![descriptors], files, Policy::ServeOnly, None))

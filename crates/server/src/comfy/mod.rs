@@ -88,9 +88,7 @@ pub(crate) fn answer(
     let method = call.method.clone();
     let reading = matches!(method.as_str(), "GET" | "HEAD");
     let result = match (parts, method.as_str()) {
-        (["ws"], "GET") => {
-            gate::check_origin(call, studio.port).and_then(|()| socket::open(comfy, studio, target, call))
-        }
+        (["ws"], "GET") => gate::check_origin(call).and_then(|()| socket::open(comfy, studio, target, call)),
         (["prompt"], "POST") => order::post(comfy, studio, call),
         (["prompt"], _) if reading => Ok(Reply::json(200, &queue_routes::status(studio))),
         (["queue" | "history" | "interrupt" | "free" | "jobs", ..], _) if parts != ["jobs"] || api => {

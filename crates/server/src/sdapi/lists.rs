@@ -53,7 +53,7 @@ pub(crate) fn list(studio: &Studio, name: &str) -> Option<Value> {
         }),
         "memory" => memory(studio),
         "cmd-flags" => json!({
-            "api": true, "nowebui": false, "listen": false, "share": false, "port": studio.port, "lowvram": false,
+            "api": true, "nowebui": false, "listen": studio.lan.is_on(), "share": false, "port": studio.port, "lowvram": false,
             "medvram": false, "no_half": false, "api_auth": null, "api_server_stop": false, "skip_install": true,
         }),
         "scripts" => json!({"txt2img": scripts(studio), "img2img": scripts(studio)}),

@@ -25,6 +25,7 @@ fn the_other_process() {
         port: 0,
         outputs: folder.join("outputs"),
         state: folder.join("state"),
+        network: vec![[127, 0, 0, 2].into()],
         ..ServerConfig::default()
     };
     let outputs = config.outputs.clone();
@@ -35,8 +36,13 @@ fn the_other_process() {
     };
     if std::env::var_os(SEALED).is_some() {
         let rules = seal::FileRules { read_write: vec![folder.to_owned(), outputs], read_only: Vec::new() };
-        let report = seal::seal_server(server.listener(), &rules).expect("a listener on loopback");
+        let report = seal::seal_network_server(server.listener(), server.network_listeners(), &rules)
+            .expect("a listener on loopback");
         tell("level", &format!("{:?}", report.level));
+    }
+    if std::env::var_os(SEALED).is_some() {
+        let out = seal::probe(server.address(), seal::Level::S2).into_iter().filter(|attempt| !attempt.refused);
+        tell("out", &out.map(|attempt| attempt.what).collect::<Vec<_>>().join("\n"));
     }
     tell("address", &server.address().to_string());
     let stop = Arc::new(AtomicBool::new(false));
@@ -106,6 +112,38 @@ fn the_server_comes_back_after_running_out_of_descriptors() {
     let started = Instant::now();
     assert_eq!(alone.get("/api/v1/healthz").status, 200);
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_crowd_that_holds_every_descriptor_has_to_let_go() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let alone = Alone::start(folder.path(), "ulimit -n 40 &&", false);
+    let crowd: Vec<TcpStream> = (0..60).filter_map(|_| TcpStream::connect(alone.address).ok()).collect();
+    assert!(crowd.len() > 40);
+    let started = Instant::now();
+    assert_eq!(alone.get("/api/v1/healthz").status, 200);
+    assert!(started.elapsed() < Duration::from_secs(8), "{:?}", started.elapsed());
+    drop(crowd);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_sealed_server_on_the_network_gets_nowhere_and_pairs_devices() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let alone = Alone::start(folder.path(), "", true);
+    if fs_err::read_to_string(folder.path().join("level")).expect("a level") == "S2" {
+        assert_eq!(fs_err::read_to_string(folder.path().join("out")).expect("what got out"), "");
+    }
+    let code = alone.get("/api/v1/lan").json()["code"].as_str().expect("a code").to_owned();
+    let door = SocketAddr::new([127, 0, 0, 2].into(), alone.address.port());
+    let ask = |path: &str, headers: &[(&str, &str)], body: &str| {
+        Client::connect(door).request(if body.is_empty() { "GET" } else { "POST" }, path, headers, body.as_bytes())
+    };
+    assert_eq!(ask("/api/v1/status", &[], "").status, 401);
+    let reply = ask("/pair", &[("Content-Type", "application/json")], &format!(r#"{{"code":"{code}"}}"#));
+    let token = reply.json()["token"].as_str().expect("a token").to_owned();
+    assert_eq!(ask("/api/v1/status", &[("Authorization", &format!("Bearer {token}"))], "").status, 200);
 }
 
 #[cfg(target_os = "linux")]

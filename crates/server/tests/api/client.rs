@@ -69,6 +69,11 @@ impl Client {
         self.stream.write_all(bytes).expect("sent");
     }
 
+    /// Sends bytes as they are; false when the server takes no more.
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
     pub(crate) fn close_writing(&self) {
         self.stream.shutdown(Shutdown::Write).expect("closed");
     }

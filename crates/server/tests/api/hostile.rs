@@ -173,30 +173,93 @@ fn an_old_protocol_gets_answers_but_no_events() {
 }
 
 #[test]
-fn silent_connections_keep_nobody_out_until_all_places_are_taken() {
+fn three_hundred_stalled_connections_keep_nobody_out() {
     let running = Running::fast();
-    let silent = |count| -> Vec<_> {
-        let one = |_| {
+    // Silent ones, heads that stop, heads that trickle, bodies that stop: as many as there are places, twice over.
+    let body = format!("{}Content-Length: 900\r\n\r\n{{\"pro", head(&running, "POST /api/v1/generate"));
+    let starts = [&b""[..], b"GET / HT", b"G", body.as_bytes()];
+    let mut stalled = Vec::new();
+    for start in starts.iter().cycle().take(300) {
+        let mut client = running.connect();
+        client.send(start);
+        stalled.push(client);
+    }
+    for _ in 0..3 {
+        let started = Instant::now();
+        healthy(&running);
+        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    }
+    // Who was sent away had waited the longest.
+    assert!(stalled[0].rest(Duration::from_secs(5)).is_some());
+    assert!(stalled[299].rest(Duration::from_millis(200)).is_none());
+}
+
+#[test]
+fn when_every_place_is_in_use_the_next_is_told_so() {
+    let running = Running::with(Fake { step: Duration::from_secs(60), ..Fake::default() });
+    // These wait for us, not we for them: nobody can be sent away.
+    let ask = r#"{"prompt":"a","steps":2}"#;
+    let request = format!("{}Content-Length: {}\r\n\r\n{ask}", head(&running, "POST /sdapi/v1/txt2img"), ask.len());
+    let waiting: Vec<_> = (0..128)
+        .map(|_| {
             let mut client = running.connect();
-            client.send(b"GET / HT");
+            client.send(request.as_bytes());
             client
-        };
-        (0..count).map(one).collect()
-    };
-    // All at once: this is what a browser's first connections look like.
-    let hundred = silent(100);
-    let started = Instant::now();
-    healthy(&running);
-    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
-    let more = silent(28);
-    let mut refused = running.connect();
-    assert_eq!(refused.reply(false).refusal(), (503, "too_many_connections".to_owned()));
-    drop((hundred, more));
-    let deadline = Instant::now() + Duration::from_secs(5);
-    while running.get("/api/v1/healthz").status != 200 {
+        })
+        .collect();
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let mut next = running.connect();
+        next.send(format!("{}\r\n", head(&running, "GET /api/v1/healthz")).as_bytes());
+        let reply = next.reply(false);
+        if reply.status == 503 {
+            assert_eq!(reply.refusal(), (503, "too_many_connections".to_owned()));
+            break;
+        }
+        assert!(Instant::now() < deadline, "the places never fill");
+    }
+    drop(waiting);
+    while running.connect().request("GET", "/api/v1/healthz", &[], b"").status != 200 {
         assert!(Instant::now() < deadline, "the places never become free");
         thread::sleep(Duration::from_millis(20));
     }
+}
+
+#[test]
+fn a_head_of_32_mib_is_refused_after_its_first_kibibytes() {
+    let running = Running::fast();
+    let mut client = running.connect();
+    client.send(format!("{}X-Large: ", head(&running, "GET /api/v1/healthz")).as_bytes());
+    let piece = vec![b'x'; 1 << 20];
+    // The server stops reading: sending fails, or goes into a closed connection.
+    let sent = (0..32).take_while(|_| client.try_send(&piece)).count();
+    let answer = client.rest(Duration::from_secs(5)).expect("the server closes");
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    assert!(text.is_empty() || text.starts_with("HTTP/1.1 431"), "{text}");
+    assert!(sent <= 32);
+    healthy(&running);
+}
+
+#[test]
+fn bytes_that_are_not_utf_8_are_refused_wherever_they_stand() {
+    let running = Running::fast();
+    let own = format!("Host: {}\r\n", running.address).into_bytes();
+    for (first, header, status) in [
+        (&b"GET /\xff\xfe HTTP/1.1\r\n"[..], &b""[..], 400),
+        (b"GET /outputs/%ff.png HTTP/1.1\r\n", b"", 400),
+        (b"GET /?q=%c3%28 HTTP/1.1\r\n", b"", 400),
+        (b"G\xcbT / HTTP/1.1\r\n", b"", 400),
+        (b"GET /api/v1/healthz HTTP/1.1\r\n", b"X-Name: \xff\xfe\r\n", 200),
+        (b"POST /api/v1/queue/pause HTTP/1.1\r\n", b"Origin: http://\xff\r\n", 403),
+    ] {
+        let mut client = running.connect();
+        client.send(&[first, &own, header, b"\r\n"].concat());
+        assert_eq!(client.reply(false).status, status, "{}", String::from_utf8_lossy(first));
+    }
+    let mut foreign = running.connect();
+    foreign.send(b"GET / HTTP/1.1\r\nHost: \xff\xfe\r\n\r\n");
+    assert_eq!(foreign.reply(false).refusal(), (421, "wrong_host".to_owned()));
+    healthy(&running);
 }
 
 #[test]

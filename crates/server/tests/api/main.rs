@@ -9,6 +9,7 @@ mod comfy;
 mod generation;
 mod history;
 mod hostile;
+mod lan;
 mod openai;
 mod refusals;
 mod routes;

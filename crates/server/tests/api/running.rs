@@ -1,9 +1,9 @@
 //! A running server in a folder of its own; it stops when the test ends.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,10 @@ use crate::fake::Fake;
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
     pub(crate) outputs: PathBuf,
+    /// Where other devices reach it: another address of loopback, because a test machine has no other that is its own.
+    pub(crate) network: Vec<SocketAddr>,
+    /// What was said at the door for other devices.
+    pub(crate) said: Arc<Mutex<Vec<String>>>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
     _folder: Option<TempDir>,
@@ -35,20 +39,39 @@ impl Running {
         Self::with(Fake::default())
     }
 
+    /// A server that other devices reach at 127.0.0.2.
+    pub(crate) fn for_devices() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outputs = folder.path().join("outputs");
+        let network = vec![[127, 0, 0, 2].into()];
+        let mut running = Self::start(&outputs, Arc::new(Fake::default()), Facts::default(), network);
+        running._folder = Some(folder);
+        running
+    }
+
     /// A server on an existing folder.
     pub(crate) fn at(outputs: &Path, engine: Arc<dyn Generate>, facts: Facts) -> Self {
+        Self::start(outputs, engine, facts, Vec::new())
+    }
+
+    fn start(outputs: &Path, engine: Arc<dyn Generate>, facts: Facts, network: Vec<IpAddr>) -> Self {
         let config = ServerConfig {
             port: 0,
             outputs: outputs.to_owned(),
             state: outputs.with_file_name("state"),
+            network,
             ..ServerConfig::default()
         };
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let saying = Arc::clone(&said);
         let server = Server::bind(config).expect("a port");
+        let server = server.on_pairing(move |text| saying.lock().expect("not poisoned").push(text.to_owned()));
         let address = server.address();
+        let network = server.network_addresses().to_vec();
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
         let thread = thread::spawn(move || server.run(engine, facts, stopping));
-        Self { address, outputs: outputs.to_owned(), stop, thread: Some(thread), _folder: None }
+        Self { address, outputs: outputs.to_owned(), network, said, stop, thread: Some(thread), _folder: None }
     }
 
     pub(crate) fn connect(&self) -> Client {

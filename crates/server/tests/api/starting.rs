@@ -17,6 +17,7 @@ fn config(port: u16, port_is_fixed: bool, folder: &tempfile::TempDir) -> ServerC
         outputs: folder.path().join("a b/Käse"),
         state: folder.path().join("state"),
         version: "1.2.3".into(),
+        network: Vec::new(),
     }
 }
 
