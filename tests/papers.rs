@@ -89,6 +89,45 @@ fn a_bundle_brings_its_papers() {
 }
 
 #[test]
+fn the_texts_of_model_licences_and_the_decoders_papers_travel() {
+    let place = Place::new();
+    place.write("part.bin", "part");
+    let digest = manifest::Sha256::of(b"part").to_string();
+    let component = |id: &str, family: &str, licence: &str| {
+        format!(
+            "[[component]]\nid = '{id}'\nkind = 'part'\nfamily = '{family}'\ntitle = '{id}'\nlicence = '{licence}'\n\
+            file = '{id}.bin'\nsha256 = '{digest}'\nsources = [{{ kind = 'file', path = 'part.bin' }}]\n"
+        )
+    };
+    let request = "name = 'kit'\ninclude = ['spark']\n".to_owned()
+        + &component("old", "sd1", "CreativeML Open RAIL-M")
+        + &component("large", "sdxl", "Open RAIL++");
+    place.write("forge.toml", request);
+    place.run(["bundle", "forge.toml", "--no-sign", "--codec", "planes", "--out", "kit"]).expect_success();
+    let bill: Value = serde_json::from_slice(&fs_err::read(place.path("kit/sbom.cdx.json")).unwrap()).unwrap();
+    let decoder = bill["components"].as_array().unwrap().iter().find(|one| one["name"] == "unplanes").unwrap();
+    let files: Vec<_> =
+        decoder["components"].as_array().unwrap().iter().map(|file| file["name"].as_str().unwrap()).collect();
+    assert_eq!(files, ["parts/unplanes/unplanes.c", "parts/unplanes/unplanes.py", "licences/unplanes/LICENCE.txt"]);
+    assert!(bill["dependencies"][0]["dependsOn"].as_array().unwrap().contains(&"component:unplanes".into()));
+
+    place.run(["install", "kit", "--allow-unsigned", "--home", "home"]).expect_success();
+    let text = |id: &str| {
+        fs_err::read_to_string(place.path(&format!("home/generations/0001/licences/{id}/LICENCE.txt"))).unwrap()
+    };
+    assert!(text("old").contains("dated August 22, 2022") && text("old").contains("Attachment A"));
+    assert!(text("large").contains("says no more than this name") && text("large").contains("dated July 26, 2023"));
+    assert!(text("unplanes").contains("Permission is hereby granted"));
+    for folder in ["kit", "home"] {
+        let said = place.run(["inspect", "--licences", folder]).expect_success().stdout;
+        for id in ["old", "large", "unplanes"] {
+            assert!(said.contains(&format!("licences/{id}/LICENCE.txt")), "{said}");
+        }
+        assert!(!said.contains("none in here"), "{said}");
+    }
+}
+
+#[test]
 fn the_program_names_what_it_is_made_of() {
     let ran = Place::new().run(["inspect", "--licences"]).expect_success();
     assert!(ran.stdout.contains("candle-core ") && ran.stdout.contains("Apache License"), "{}", ran.stdout.len());

@@ -90,7 +90,7 @@ pub use fetch_error::{FetchError, FileFailure, Tried};
 pub use fetch_options::{FetchOptions, Timeouts};
 pub use fetched::{Fetched, FetchedFile};
 pub use pack::{
-    PackError, PackFile, PackFrozen, PackInput, PackOptions, PackReport, ReadBack, Stick, SurveyedFile,
+    PackError, PackFile, PackFrozen, PackInput, PackOptions, PackReport, ReadBack, Stick, SurveyedFile, add_decoders,
     default_volume_size, pack, survey_unknown,
 };
 pub use plan::{PlanInput, Policy, plan, request_digest};

@@ -31,6 +31,7 @@ use sticks::{Packing, Sticks};
 use survey::survey;
 use volume_writer::VolumeWriter;
 
+pub use decoders::add_decoders;
 pub use error::PackError;
 pub use read_back::ReadBack;
 pub use sticks::Stick;
@@ -180,7 +181,11 @@ pub fn pack(input: &PackInput<'_>, options: &PackOptions, reporter: &dyn Reporte
         return Err(PackError::RecoveryOnSticks);
     }
     BundleFolder::check(&options.out, options.replace)?;
-    let input = &if options.planes { decoders::add(input.clone()) } else { input.clone() };
+    let mut input = input.clone();
+    if options.planes {
+        add_decoders(&mut input.components, &mut input.files);
+    }
+    let input = &input;
     let mut files = input.files.clone();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let surveyed = survey_all(&files, threads, options.planes, reporter)?;

@@ -120,7 +120,10 @@ pub(crate) fn pack(
         files.push(file);
         spec
     });
-    let mut components = fetched.lock.components.iter().map(component).collect();
+    let mut components: Vec<Component> = fetched.lock.components.iter().map(component).collect();
+    if options.planes {
+        bundler::add_decoders(&mut components, &mut files);
+    }
     papers::add(&wish.request.name, fetched.lock.sequence, &mut components, &mut files, &|bytes| {
         keep(bytes, &fetching.cache, Sha256::of(bytes))
     })?;

@@ -2,6 +2,7 @@
 //!
 //! Everything here follows from the bundle's content, so the same bundle has the same papers.
 
+mod model_licences;
 mod own;
 mod packages;
 mod sbom;
@@ -91,7 +92,10 @@ fn paper(component: &Component, own: &OwnPapers) -> String {
         .flatten()
         .filter_map(|licence| own.standard(licence))
         .collect();
-    if texts.is_empty() {
+    let of_model = model_licences::text(&component.licence, component.family.as_deref());
+    if let Some((before, licence)) = of_model {
+        let _ = write!(text, "{before}\n----------------------------------------\n\n{licence}");
+    } else if texts.is_empty() {
         text.push_str(
             "\nThe text of this licence is not in this bundle: read it where the file came from, named above.\n",
         );

@@ -1,17 +1,17 @@
 //! The decoders of byte planes, as files of the bundle that needs them.
 
-use super::{PackFile, PackInput};
+use super::PackFile;
 use crate::Content;
 use manifest::{Codec, Component, ComponentKind, Sha256, layout};
 
-/// Adds them, unless the input has them already (a backup of a home that got them with its bundle).
-pub(crate) fn add<'a>(mut input: PackInput<'a>) -> PackInput<'a> {
-    let Ok(id) = layout::DECODERS.parse::<manifest::ComponentId>() else { return input };
+/// Adds them to what goes into a bundle, unless they are there already (they came with a backup's home, say).
+pub fn add_decoders(components: &mut Vec<Component>, files: &mut Vec<PackFile>) {
+    let Ok(id) = layout::DECODERS.parse::<manifest::ComponentId>() else { return };
     for (name, text) in Codec::DECODERS {
         let Ok(path) = layout::decoder_path(name).parse() else { continue };
-        if input.files.iter().all(|file| file.path != path) {
+        if files.iter().all(|file| file.path != path) {
             let (size, sha256) = (text.len() as u64, Sha256::of(text));
-            input.files.push(PackFile {
+            files.push(PackFile {
                 path,
                 component: id.clone(),
                 content: Content::Memory(text),
@@ -21,8 +21,8 @@ pub(crate) fn add<'a>(mut input: PackInput<'a>) -> PackInput<'a> {
             });
         }
     }
-    if input.components.iter().all(|component| component.id != id) {
-        input.components.push(Component {
+    if components.iter().all(|component| component.id != id) {
+        components.push(Component {
             id,
             kind: ComponentKind::Part,
             family: None,
@@ -32,5 +32,4 @@ pub(crate) fn add<'a>(mut input: PackInput<'a>) -> PackInput<'a> {
             settings: None,
         });
     }
-    input
 }

@@ -22,8 +22,9 @@ pub(crate) fn name_stamp(seconds: u64) -> String {
     format!("{year:04}{month:02}{day:02}-{:02}{:02}{:02}", rest / 3600, rest / 60 % 60, rest % 60)
 }
 
-/// `2026-11-23T14:15:02Z`.
-pub(crate) fn iso(seconds: u64) -> String {
+/// Seconds since 1970 as ISO 8601 and RFC 3339 write them: `2026-11-23T14:15:02Z`.
+#[must_use]
+pub fn iso(seconds: u64) -> String {
     let (year, month, day) = civil(seconds / 86_400);
     let rest = seconds % 86_400;
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
@@ -82,6 +83,7 @@ mod tests {
         assert_eq!(iso(0), "1970-01-01T00:00:00Z");
         assert_eq!(iso(951_782_399), "2000-02-28T23:59:59Z");
         assert_eq!(iso(951_782_400), "2000-02-29T00:00:00Z");
+        assert_eq!(iso(4_102_444_799), "2099-12-31T23:59:59Z");
         assert_eq!(iso(1_795_443_302), "2026-11-23T14:15:02Z");
         assert_eq!(name_stamp(1_795_443_302), "20261123-141502");
     }

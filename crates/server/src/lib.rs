@@ -120,6 +120,7 @@ mod uploads;
 mod worker;
 
 pub use asset::{Asset, AssetKind, Style};
+pub use clock::iso;
 pub use comfy::with_texts;
 pub use error::ServerError;
 pub use generate::{Generate, GenerateError, Generated, ModelCard, PictureFacts, Progress};
