@@ -118,24 +118,7 @@ impl BundleManifest {
     /// order, named twice (also on a file system that ignores case), a file that is also a folder, a number of chunks
     /// that does not fit the size, names of ours used by members, components that do not exist.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, ManifestError> {
-        #[derive(Deserialize)]
-        struct Version {
-            format: u32,
-        }
-        let syntax = |error: serde_json::Error| ManifestError::Syntax {
-            file: file.to_owned(),
-            what: "a bundle manifest",
-            reason: error.to_string(),
-        };
-        let version: Version = serde_json::from_slice(text).map_err(syntax)?;
-        if version.format > Self::FORMAT {
-            return Err(ManifestError::NewerFormat {
-                file: file.to_owned(),
-                found: version.format,
-                supported: Self::FORMAT,
-            });
-        }
-        let manifest: Self = serde_json::from_slice(text).map_err(syntax)?;
+        let manifest: Self = ManifestError::json(file, "a bundle manifest", text, Self::FORMAT)?;
         manifest.check().map_err(|reason| ManifestError::Meaning {
             file: file.to_owned(),
             reason,

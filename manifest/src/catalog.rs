@@ -58,11 +58,8 @@ impl Catalog {
     /// # Errors
     /// When the text is not TOML of this shape, names an entry twice, or an entry contradicts itself.
     pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
-        let parsed: CatalogFile = toml::from_str(text).map_err(|error| ManifestError::Syntax {
-            file: file.to_owned(),
-            what: "a catalog",
-            reason: error.to_string(),
-        })?;
+        let parsed: CatalogFile =
+            toml::from_str(text).map_err(|error| ManifestError::syntax(file, "a catalog", error))?;
         let mut catalog = Self::default();
         for entry in parsed.entry {
             entry.check(file)?;

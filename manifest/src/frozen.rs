@@ -124,18 +124,7 @@ impl FrozenInventory {
     /// # Errors
     /// When it is none, is damaged, was written by a newer program, or contradicts itself.
     pub fn parse(file: &str, text: &[u8]) -> Result<Self, ManifestError> {
-        let mut inventory: Self = serde_json::from_slice(text).map_err(|error| ManifestError::Syntax {
-            file: file.to_owned(),
-            what: "the inventory of a backup",
-            reason: error.to_string(),
-        })?;
-        if inventory.format > Self::FORMAT {
-            return Err(ManifestError::NewerFormat {
-                file: file.to_owned(),
-                found: inventory.format,
-                supported: Self::FORMAT,
-            });
-        }
+        let mut inventory: Self = ManifestError::json(file, "the inventory of a backup", text, Self::FORMAT)?;
         let refuse = |reason: String| ManifestError::Meaning {
             file: file.to_owned(),
             reason,

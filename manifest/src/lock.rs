@@ -87,18 +87,7 @@ impl Lock {
     /// # Errors
     /// When the text is not TOML of this shape or was written by a newer program.
     pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
-        let lock: Self = toml::from_str(text).map_err(|error| ManifestError::Syntax {
-            file: file.to_owned(),
-            what: "a lock file",
-            reason: error.to_string(),
-        })?;
-        if lock.format > Self::FORMAT {
-            return Err(ManifestError::NewerFormat {
-                file: file.to_owned(),
-                found: lock.format,
-                supported: Self::FORMAT,
-            });
-        }
+        let lock: Self = ManifestError::toml(file, "a lock file", text, Self::FORMAT)?;
         Ok(lock)
     }
 
@@ -149,7 +138,7 @@ mod tests {
             }],
         };
         assert_eq!(Lock::parse("forge.lock", &lock.to_toml()).unwrap(), lock);
-        let newer = lock.to_toml().replace("format = 1", "format = 9");
+        let newer = lock.to_toml().replace("format = 1", "format = 9\nunheard = 1");
         assert!(matches!(Lock::parse("forge.lock", &newer), Err(ManifestError::NewerFormat { found: 9, .. })));
     }
 }

@@ -60,11 +60,8 @@ impl Request {
     /// # Errors
     /// When the text is not TOML of this shape, the name cannot be a file name, or a component is named twice.
     pub fn parse(file: &str, text: &str) -> Result<Self, ManifestError> {
-        let request: Self = toml::from_str(text).map_err(|error| ManifestError::Syntax {
-            file: file.to_owned(),
-            what: "a bundle request",
-            reason: error.to_string(),
-        })?;
+        let request: Self =
+            toml::from_str(text).map_err(|error| ManifestError::syntax(file, "a bundle request", error))?;
         request.check(file)?;
         Ok(request)
     }

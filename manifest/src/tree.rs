@@ -233,18 +233,7 @@ impl Tree {
     /// # Errors
     /// When it is none, was written by a newer program, or contradicts itself or the bundle's manifest.
     pub fn parse(file: &str, text: &[u8], manifest: &BundleManifest) -> Result<Self, ManifestError> {
-        let tree: Self = serde_json::from_slice(text).map_err(|error| ManifestError::Syntax {
-            file: file.to_owned(),
-            what: "the tree of a frozen folder",
-            reason: error.to_string(),
-        })?;
-        if tree.format > Self::FORMAT {
-            return Err(ManifestError::NewerFormat {
-                file: file.to_owned(),
-                found: tree.format,
-                supported: Self::FORMAT,
-            });
-        }
+        let tree: Self = ManifestError::json(file, "the tree of a frozen folder", text, Self::FORMAT)?;
         match tree.check(manifest) {
             Ok(()) => Ok(tree),
             Err(reason) => Err(ManifestError::Meaning {

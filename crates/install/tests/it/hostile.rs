@@ -74,6 +74,7 @@ fn links_devices_and_strangers_are_refused_by_name() {
         (tar::EntryType::Symlink, "../../etc/passwd", "found a symbolic link `../../etc/passwd`"),
         (tar::EntryType::Link, "parts/odds/1.bin", "found a hard link `parts/odds/1.bin`"),
         (tar::EntryType::Char, "tty", "found a device `tty`"),
+        (tar::EntryType::Block, "sda", "found a device `sda`"),
         (tar::EntryType::Fifo, "pipe", "found a pipe `pipe`"),
         (tar::EntryType::Directory, "folder", "found a folder `folder`"),
         (tar::EntryType::Regular, "/absolute", "found a file `/absolute` of 3002 bytes"),
@@ -327,4 +328,28 @@ fn frames_that_lie_or_ask_for_too_much_are_refused_by_name() {
         assert!(refused.contains("kit.tar.zst") || refused.contains("parts/odds/0.bin"), "{refused}");
         let _ = fs_err::remove_dir_all(kit::home(&sandbox));
     }
+}
+
+/// The same file, and two programs see two different archives in it: GNU tar takes a global header's path for that of every
+/// member behind it, bsdtar does not.
+#[test]
+fn an_archive_that_lists_differently_in_bsdtar_is_refused_by_name() {
+    let trick = member(tar::EntryType::XGlobalHeader, "g", b"17 path=evil.txt\n");
+    let sandbox = Sandbox::new();
+    let archive = forge(&sandbox, |segment, content| match segment {
+        Segment::Header { file: 2, .. } => {
+            let (padding, honest) = content.split_at(content.len() % 512);
+            vec![[padding, &trick, honest].concat()]
+        }
+        _ => vec![content],
+    });
+    let listing = |line: &str| {
+        let output = std::process::Command::new("bash").args(["-c", line, "bash"]).arg(&archive).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let (gnu, bsd) = (listing("tar --zstd -tf \"$1\""), listing("bsdtar -tf \"$1\""));
+    assert!(gnu.contains("evil.txt") && !bsd.contains("evil.txt"), "GNU tar:\n{gnu}bsdtar:\n{bsd}");
+    assert!(gnu.contains("parts/odds/1.bin") && bsd.contains("parts/odds/2.bin"), "GNU tar:\n{gnu}bsdtar:\n{bsd}");
+    let refused = refusal(&sandbox, &archive);
+    assert!(refused.contains("`parts/odds/2.bin`") && refused.contains("17 path=evil.txt"), "{refused}");
 }
