@@ -2,7 +2,7 @@
 
 import { check, close, noSidewaysScrolling, noViolations, open, shoot, sizes } from './harness.mjs'
 
-const places = ['create', 'edit', 'gallery', 'models', 'system/queue', 'system/grid', 'system/machine', 'system/seal', 'system/programs', 'system/manual']
+const places = ['create', 'edit', 'gallery', 'models', 'system/queue', 'system/grid', 'system/machine', 'system/seal', 'system/programs', 'system/devices', 'system/manual']
 
 for (const [width, height] of sizes) {
   for (const scheme of ['light', 'dark']) {

@@ -3,7 +3,7 @@
 use crate::api_error::ApiError;
 
 /// Most bytes of a head.
-pub(crate) const MAX_HEAD: usize = 32 * 1024;
+pub(crate) const MAX_HEAD: usize = 16 * 1024;
 /// Most headers of a request.
 const MAX_HEADERS: usize = 100;
 

@@ -4,6 +4,7 @@ import {
   parseAsset,
   parseJob,
   parseJobs,
+  parseLan,
   parseLine,
   parseManyDone,
   parsePicture,
@@ -18,7 +19,7 @@ import {
   parseTask,
   parseUpload,
 } from './parse'
-import type { Asset, AssetKind, Job, JobState, Line, ManyDone, Picture, PictureFacts, PicturePage, PictureQuery, Problem, Seal, SelfTest, Shelf, Status, System, Task, Upload } from './types'
+import type { Asset, AssetKind, Job, JobState, Lan, Line, ManyDone, Picture, PictureFacts, PicturePage, PictureQuery, Problem, Seal, SelfTest, Shelf, Status, System, Task, Upload } from './types'
 
 /** The server answered, and the answer is no. */
 export class Refused extends Error {
@@ -190,6 +191,15 @@ export const api = {
   // --- system
 
   system: async (): Promise<System> => parseSystem(await ask('GET', 'system')),
+
+  lan: async (): Promise<Lan> => parseLan(await ask('GET', 'lan')),
+
+  newPairingCode: async (): Promise<Lan> => parseLan(await ask('POST', 'lan/code')),
+
+  /** The device has to be paired again. */
+  forgetDevice: async (id: string): Promise<void> => {
+    await ask('DELETE', `lan/devices/${part(id)}`)
+  },
 
   seal: async (): Promise<Seal | null> => parseSeal(await ask('GET', 'seal')),
 

@@ -12,6 +12,7 @@ import type {
   Inpaint,
   Job,
   JobState,
+  Lan,
   Limits,
   Line,
   ManyDone,
@@ -380,6 +381,26 @@ export function parseStatus(value: unknown): Status {
   }
 }
 
+export function parseLan(value: unknown): Lan {
+  const it = fields(value)
+  return {
+    on: it.on === true,
+    here: it.here === true,
+    command: text(it.command),
+    addresses: list(it.addresses, (item) => {
+      const { url, qr } = fields(item)
+      const { side, path } = fields(qr)
+      return { url: text(url), qr: typeof path === 'string' ? { side: number(side), path } : null }
+    }),
+    code: textOrNull(it.code),
+    expires_in: numberOrNull(it.expires_in),
+    devices: list(it.devices, (item) => {
+      const device = fields(item)
+      return { id: text(device.id), name: text(device.name), address: text(device.address), seen: text(device.seen) }
+    }),
+  }
+}
+
 function parseMechanism(value: unknown): Mechanism | null {
   const it = fields(value)
   const name = textOrNull(it.name)
@@ -400,6 +421,7 @@ export function parseSeal(value: unknown): Seal | null {
   for (const [name, fact] of Object.entries(value)) {
     if (namedInSeal.has(name)) continue
     if (typeof fact === 'string' || typeof fact === 'number' || typeof fact === 'boolean') facts.push([name, String(fact)])
+    else if (Array.isArray(fact) && fact.every((one) => typeof one === 'string')) facts.push([name, fact.join(', ')])
   }
   return {
     level: text(value.level),

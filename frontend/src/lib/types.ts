@@ -264,6 +264,20 @@ export interface ManyDone {
   failed: { id: string; message: string }[]
 }
 
+/** How other devices reach the server. */
+export interface Lan {
+  on: boolean
+  /** Whether this page is on the computer itself; only there are code and devices known. */
+  here: boolean
+  command: string
+  /** `path` draws the dark modules of a square with `side` modules a side. */
+  addresses: { url: string; qr: { side: number; path: string } | null }[]
+  code: string | null
+  /** Seconds. */
+  expires_in: number | null
+  devices: { id: string; name: string; address: string; seen: string }[]
+}
+
 /** Facts about the machine and the server, by name; `extra` holds those this page has no words for. */
 export interface System {
   version: string

@@ -8,7 +8,7 @@ const say = formats('de')
 export const system: typeof english = {
   title: 'Warteschlange und System',
   parts: 'Teile dieses Bereichs',
-  tabs: { queue: 'Schlange', grid: 'Raster', machine: 'Rechner', seal: 'Beweis', programs: 'Programme', manual: 'Handbuch' },
+  tabs: { queue: 'Schlange', grid: 'Raster', machine: 'Rechner', seal: 'Beweis', programs: 'Programme', devices: 'Andere Geräte', manual: 'Handbuch' },
   language: 'Sprache',
   queue: {
     waiting: (count) => say.plural(count, { one: '# Bild wartet', other: '# Bilder warten' }),
@@ -89,6 +89,23 @@ export const system: typeof english = {
     copyWhat: (what) => `Kopieren: ${what}`,
     curl: 'Aus einem Terminal',
     python: 'Aus Python, ohne weitere Pakete',
+  },
+  devices: {
+    off: 'Nur dieser Rechner erreicht die Seite. Ein Telefon oder ein anderer Rechner darf sie benutzen, wenn das Programm so gestartet wird:',
+    turnOn: 'In einem Terminal, statt `fieldforge serve`:',
+    elsewhere: 'Dieses Gerät ist gekoppelt. Codes und die Liste der Geräte zeigt nur der Rechner selbst.',
+    intro: 'Am Gerät das Bild scannen, oder die Adresse öffnen und den Code eingeben. Beide müssen im selben Netz sein.',
+    scan: (url) => `QR-Code, der ${url} mit dem Code öffnet`,
+    code: 'Code:',
+    good: (time) => `für ein Gerät, gültig für ${time}`,
+    open: 'Die Verbindung ist nicht verschlüsselt: Wer im selben Netz ist, kann mitlesen. Ein gekoppeltes Gerät zeichnet und kümmert sich um Bilder; es kann keine Modelle hinzufügen, den Papierkorb nicht leeren und niemanden koppeln. Wenn das Programm endet, sind alle Geräte vergessen.',
+    another: 'Anderer Code',
+    paired: 'Gekoppelte Geräte',
+    none: 'Noch keine.',
+    seen: (moment) => `zuletzt gesehen ${moment}`,
+    forget: 'Vergessen',
+    forgetWhat: (name) => `Vergessen: ${name}`,
+    forgotten: (name) => `${name} ist vergessen und muss neu gekoppelt werden.`,
   },
   manual: {
     search: 'Im Handbuch suchen',

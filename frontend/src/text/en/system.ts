@@ -7,7 +7,7 @@ const say = formats('en')
 export const system = {
   title: 'Queue & System',
   parts: 'Parts of this screen',
-  tabs: { queue: 'Queue', grid: 'Grid', machine: 'Machine', seal: 'Proof', programs: 'Programs', manual: 'Manual' },
+  tabs: { queue: 'Queue', grid: 'Grid', machine: 'Machine', seal: 'Proof', programs: 'Programs', devices: 'Other devices', manual: 'Manual' },
   language: 'Language',
   queue: {
     waiting: (count: number) => say.plural(count, { one: '# picture waits', other: '# pictures wait' }),
@@ -88,6 +88,23 @@ export const system = {
     copyWhat: (what: string) => `Copy: ${what}`,
     curl: 'From a terminal',
     python: 'From Python, without any package',
+  },
+  devices: {
+    off: 'Only this computer reaches the page. A phone or another computer may use it when the program is started so:',
+    turnOn: 'In a terminal, instead of `fieldforge serve`:',
+    elsewhere: 'This device is paired. Codes and the list of paired devices are shown only on the computer itself.',
+    intro: 'On the device, scan the picture, or open the address and type the code. Both must be in the same network.',
+    scan: (url: string) => `QR code that opens ${url} with the code`,
+    code: 'Code:',
+    good: (time: string) => `for one device, good for ${time}`,
+    open: 'The connection is not encrypted: whoever is on the same network can read along. A paired device draws and looks after pictures; it cannot add model files, empty the trash or pair others. All devices are forgotten when the program ends.',
+    another: 'Another code',
+    paired: 'Paired devices',
+    none: 'None yet.',
+    seen: (moment: string) => `last seen ${moment}`,
+    forget: 'Forget',
+    forgetWhat: (name: string) => `Forget: ${name}`,
+    forgotten: (name: string) => `${name} is forgotten and has to be paired again.`,
   },
   manual: {
     search: 'Search the manual',
