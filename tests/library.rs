@@ -52,8 +52,8 @@ fn spark_shape(tensor: &str) -> Vec<usize> {
     serde_json::from_value(header[tensor]["shape"].clone()).unwrap()
 }
 
-/// A bundle with spark, a LoRA and an embedding made to its measure, installed.
-fn installed() -> Place {
+/// A LoRA and an embedding made to spark's measure, as `wish/ink.safetensors` and `wish/swirlword.safetensors`.
+fn made() -> Place {
     let place = Place::new();
     let query = spark_shape("model.diffusion_model.middle_block.1.transformer_blocks.0.attn1.to_q.weight");
     let words = spark_shape("cond_stage_model.transformer.text_model.embeddings.token_embedding.weight");
@@ -63,6 +63,12 @@ fn installed() -> Place {
     let lora = safetensors(&trained, &[(&down, &[2, query[1]], 0.5), (&up, &[query[0], 2], 0.5)]);
     place.write("wish/ink.safetensors", lora);
     place.write("wish/swirlword.safetensors", safetensors(&json!({}), &[("emb_params", &[2, words[1]], 0.7)]));
+    place
+}
+
+/// A bundle with spark and these, installed.
+fn installed() -> Place {
+    let place = made();
     place.write("wish/forge.toml", REQUEST);
     place.run(["bundle", "wish/forge.toml", "--out", "kit"]).expect_success();
     place.run(["install", "kit", "--home", "home"]).expect_success();
@@ -126,4 +132,41 @@ fn what_is_installed_is_listed_and_any_file_says_what_it_is() {
     assert!(text.contains("is a textual inversion") && text.contains("AutoV2 "), "{text}");
     place.write("broken.safetensors", "<!DOCTYPE html><title>Sign in</title>");
     place.run(["inspect", "broken.safetensors"]).expect_refusal(&["is a web page"]);
+}
+
+/// What a person adds on the offline machine is part of the home: a backup carries it, and the next bundle leaves it.
+#[test]
+fn models_that_were_added_offline_survive_in_a_backup_and_draw_the_same_picture() {
+    let place = made();
+    place.spark_bundle();
+    place.run(["install", "kit", "--home", "home"]).expect_success();
+    for file in ["wish/ink.safetensors", "wish/swirlword.safetensors"] {
+        place.run(["import", file, "--home", "home"]).expect_success();
+    }
+    let prompt = "a banana swirlword <lora:ink:0.8>";
+    draw(&place, "a banana", "plain.png").expect_success();
+    draw(&place, prompt, "before.png").expect_success();
+    let (plain, before) = (place.path("plain.png"), place.path("before.png"));
+    assert!(fs_err::read(&plain).unwrap() != fs_err::read(&before).unwrap(), "they change the picture");
+
+    let ran = place.run(["backup", "--home", "home", "--out", "safe"]).expect_success();
+    assert!(!ran.stderr.contains("warning"), "{}", ran.stderr);
+    fs_err::remove_dir_all(place.path("home")).unwrap();
+    fs_err::remove_dir_all(place.path("wish")).unwrap();
+    place.run(["restore", "safe", "--to", "elsewhere/forge"]).expect_success();
+    let drawn = |home: &str, out: &str| {
+        let args = ["generate", prompt, "--steps", "4", "--seed", "1", "--home", home, "--out", out];
+        place.run(args).expect_success();
+        fs_err::read(place.path(out)).unwrap() == fs_err::read(&before).unwrap()
+    };
+    assert!(drawn("elsewhere/forge", "after.png"), "the picture is another one");
+    let listed = place.run(["models", "--home", "elsewhere/forge"]).expect_success().stdout;
+    assert!(listed.contains("lora       ink ") && listed.contains("embedding  swirlword"), "{listed}");
+
+    // An increment has them, too, and so has a home into which a bundle was installed anew.
+    place.run(["backup", "--home", "elsewhere/forge", "--out", "safe2", "--have", "safe"]).expect_success();
+    place.run(["restore", "safe2", "safe", "--to", "third"]).expect_success();
+    place.run(["bundle", "--out", "kit2"]).expect_success();
+    place.run(["install", "kit2", "--home", "third"]).expect_success();
+    assert!(drawn("third", "third.png"), "the picture is another one");
 }
