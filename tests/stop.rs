@@ -125,6 +125,33 @@ fn an_installation_that_was_stopped_goes_on() {
 }
 
 #[test]
+fn a_backup_and_a_restoration_that_were_stopped_go_on() {
+    let place = Place::new();
+    large_request(&place);
+    place.spark_bundle();
+    place.run(["install", "kit", "--home", "home"]).expect_success();
+    fs_err::rename(place.path("big.bin"), place.path("home/outputs.bin")).unwrap();
+    let far = |event: &Value| event["event"] == "task-progress" && event["bytes"].as_u64() > Some(40 << 20);
+    let packing = |event: &Value| far(event) && event["task"].as_str().is_some_and(|task| task.ends_with(".tar.zst"));
+    let args = ["backup", "--home", "home", "--out", "safe"];
+    expect_stop(&stop_at(&place, &args, "-INT", far), "again to go on");
+    expect_stop(&stop_at(&place, &args, "-TERM", packing), "again to go on");
+    assert!(!place.path("safe/SHA256SUMS").exists());
+    place.run(args).expect_success();
+    place.run(["verify", "safe"]).expect_success();
+
+    let args = ["restore", "safe", "--to", "again"];
+    expect_stop(&stop_at(&place, &args, "-INT", far), "again to go on");
+    assert!(!place.path("again/CURRENT").exists(), "all of it or nothing");
+    place.run(args).expect_success();
+    let mut there = tree(&place.path("home"));
+    there.retain(|name| name != "home.lock");
+    assert_eq!(tree(&place.path("again")), there);
+    let big = |home: &str| fs_err::read(place.path(home).join("outputs.bin")).unwrap();
+    assert!(big("again") == big("home"));
+}
+
+#[test]
 fn the_page_stops_cleanly() {
     let place = Place::new();
     let serving = |event: &Value| event["event"] == "serving";

@@ -112,10 +112,11 @@ fn texts(png: &[u8]) -> Option<Vec<(String, String)>> {
         let (content, after) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
         match kind {
             b"IEND" => return after.get(..4).map(|_| texts),
-            b"tEXt" => texts.extend(content.iter().position(|byte| *byte == 0).map(|end| {
+            b"tEXt" => {
                 let latin = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
-                (latin(&content[..end]), latin(&content[end + 1..]))
-            })),
+                let mut parts = content.splitn(2, |byte| *byte == 0);
+                texts.extend(parts.next().zip(parts.next()).map(|(keyword, text)| (latin(keyword), latin(text))));
+            }
             // Keyword, compressed?, how, language, keyword in it, text.
             b"iTXt" => {
                 let mut parts = content.splitn(2, |byte| *byte == 0);
