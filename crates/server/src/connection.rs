@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::api_error::ApiError;
 use crate::gate;
 use crate::head::{Head, MAX_HEAD, end_of_head, too_large};
-use crate::http::{Call, Handler, Reply};
+use crate::http::{Body, Call, Handler, Reply};
 use crate::respond::{self, After};
 use crate::seats::Seat;
 
@@ -123,12 +123,16 @@ impl Connection<'_> {
         let unread = body.left > 0;
         let last = last || unread || stop.load(Ordering::Relaxed);
         let reply = match reply.body {
-            crate::http::Body::Events(_) if !modern => {
+            Body::Events(_) if !modern => {
                 let error = ApiError::new(505, "too_old", "events need HTTP/1.1");
                 gate::harden(Reply::from(error))
             }
             _ => reply,
         };
+        // A client has to take its answer; who listens to events is in nobody's way.
+        if !matches!(reply.body, Body::Events(_) | Body::Socket(_)) {
+            seat.wait();
+        }
         match respond::send(stream, reply, without_body, last, stop) {
             After::Open => true,
             After::Done => {

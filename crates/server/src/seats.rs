@@ -18,18 +18,18 @@ pub(crate) struct Seat {
     pub(crate) stream: TcpStream,
     pub(crate) door: Door,
     epoch: Instant,
-    /// Since when the client has to send something, in milliseconds after `epoch` and one; 0 while it has not.
+    /// Since when the client has to send something or to take its answer, in milliseconds after `epoch` and one; 0 while it has not.
     waiting: AtomicU64,
 }
 
 impl Seat {
-    /// From now on the client has to send something.
+    /// From now on we wait for the client: it has to send something, or to take its answer.
     pub(crate) fn wait(&self) {
         let since = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX - 1);
         self.waiting.store(since + 1, Ordering::Relaxed);
     }
 
-    /// The client has sent what it had to.
+    /// The client has done its part.
     pub(crate) fn attend(&self) {
         self.waiting.store(0, Ordering::Relaxed);
     }
