@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use testkit::damage::{Damage, damage};
 use testkit::sandbox::{Sandbox, noise};
 
-type Contents = Vec<(String, Vec<u8>)>;
+pub(crate) type Contents = Vec<(String, Vec<u8>)>;
 
-fn folder(name: &str) -> PathBuf {
+pub(crate) fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
 }
 
@@ -27,7 +27,7 @@ fn model(header: &str) -> Vec<u8> {
 
 /// What the first bundle holds: `edition` 1; what the update makes of it: `edition` 2; a little more, for several volumes:
 /// `edition` 3.
-fn contents(edition: u8) -> Contents {
+pub(crate) fn contents(edition: u8) -> Contents {
     let mut zeros = vec![0; 5 << 20];
     zeros.extend([edition; 9]);
     let header = if edition != 2 { "{}" } else { "{\"__metadata__\":{\"title\":\"second\"}}" };

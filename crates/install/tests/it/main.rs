@@ -15,6 +15,7 @@ mod refused;
 mod repaired;
 mod round_trip;
 mod salvaged;
+mod second_reader;
 mod signed;
 mod sticks;
 mod stock_tools;
