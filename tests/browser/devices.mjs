@@ -37,6 +37,10 @@ await check('other devices: a phone is paired by keyboard alone, draws nothing i
   must((await phone.getByRole('img', { name: /QR/ }).count()) === 0, 'the phone shows a code')
   await phone.goto(`${network}/#/create`)
 
+  await here.getByRole('link', { name: 'Proof', exact: true }).click()
+  await here.getByText(`Paired devices reach it on the network, at ${new URL(network).host}.`).waitFor()
+  await shoot(here, 'system-seal-network')
+  await here.getByRole('link', { name: 'Other devices' }).click()
   await here.getByText(/ on Linux$/).waitFor()
   await shoot(here, 'system-devices-paired')
   await here.getByRole('button', { name: /^Forget: / }).click()

@@ -413,7 +413,7 @@ function parseAttempt(value: unknown): Attempt | null {
   return what === null ? null : { what, refused: it.refused === true, detail: text(it.detail) }
 }
 
-const namedInSeal = new Set(['level', 'sentence', 'mechanisms', 'attempts'])
+const namedInSeal = new Set(['level', 'sentence', 'mechanisms', 'attempts', 'listens_on'])
 
 export function parseSeal(value: unknown): Seal | null {
   if (!isFields(value)) return null
@@ -421,13 +421,13 @@ export function parseSeal(value: unknown): Seal | null {
   for (const [name, fact] of Object.entries(value)) {
     if (namedInSeal.has(name)) continue
     if (typeof fact === 'string' || typeof fact === 'number' || typeof fact === 'boolean') facts.push([name, String(fact)])
-    else if (Array.isArray(fact) && fact.every((one) => typeof one === 'string')) facts.push([name, fact.join(', ')])
   }
   return {
     level: text(value.level),
     sentence: text(value.sentence),
     mechanisms: list(value.mechanisms, parseMechanism),
     attempts: list(value.attempts, parseAttempt),
+    listens_on: list(value.listens_on, textOrNull),
     facts,
   }
 }

@@ -332,6 +332,8 @@ export interface Seal {
   sentence: string
   mechanisms: Mechanism[]
   attempts: Attempt[]
+  /** Where it can be reached; the first is for this machine alone. */
+  listens_on: string[]
   /** Name and value of every other fact in the report, in its order. */
   facts: [string, string][]
 }

@@ -174,11 +174,13 @@ export const de: Text = {
     title: 'Ist das wirklich offline?',
     plain: {
       S3: 'Der Kernel lässt dieses Programm in einem eigenen Netz laufen, das nirgendwohin führt, und verweigert ihm jeden Weg, eine Verbindung zu öffnen.',
-      S2: 'Der Kernel verweigert diesem Programm jeden Weg, eine Verbindung zu öffnen. Es antwortet nur dieser Seite auf diesem Rechner.',
+      S2: 'Der Kernel verweigert diesem Programm jeden Weg, eine Verbindung zu öffnen. Es kann nur antworten, wenn es gefragt wird.',
       S1: 'Der Kernel verweigert einen Teil dessen, womit ein Programm das Netz erreichen könnte, aber nicht alles. Gilt als nicht versiegelt, wenn es darauf ankommt.',
       S0: 'Der Kernel hält dieses Programm nicht vom Netz ab. Von sich aus sendet es nichts, aber hier erzwingt das niemand.',
       unknown: 'Dieser Server hat nicht gemeldet, ob der Kernel ihn vom Netz abhält.',
     },
+    alone: 'Nur dieser Rechner erreicht es.',
+    network: (addresses) => `Gekoppelte Geräte erreichen es im Netz, unter ${addresses}. Was es ihnen sendet, ist nicht verschlüsselt.`,
     mechanisms: 'Wie es erzwungen wird',
     mechanism: {
       'network namespace': 'Ein eigenes Netz, das nirgendwohin führt',

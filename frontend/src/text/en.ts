@@ -178,11 +178,13 @@ export const en = {
     title: 'Is this really offline?',
     plain: {
       S3: 'The kernel runs this program in a network of its own that leads nowhere, and refuses it every way to open a connection.',
-      S2: 'The kernel refuses this program every way to open a connection. It only answers this page, on this machine.',
+      S2: 'The kernel refuses this program every way to open a connection. It can only answer what it is asked.',
       S1: 'The kernel refuses part of what a program could do to reach the network, but not all of it. Treat it as not sealed if that matters to you.',
       S0: 'The kernel does not hold this program back from the network. It sends nothing of its own accord, but nothing enforces that here.',
       unknown: 'This server has not reported whether the kernel holds it back from the network.',
     },
+    alone: 'Only this machine reaches it.',
+    network: (addresses: string) => `Paired devices reach it on the network, at ${addresses}. What it sends them is not encrypted.`,
     mechanisms: 'How it is enforced',
     // By the names that the server uses; an unknown one is shown as it is.
     mechanism: {
