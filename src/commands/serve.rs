@@ -79,11 +79,13 @@ pub(crate) fn serve(
     let report = seal::seal_network_server(server.listener(), server.network_listeners(), &rules)?;
     check(&report, page.allow_unsealed, output)?;
 
+    let listens_on: Vec<SocketAddr> =
+        [&server.address()].into_iter().chain(server.network_addresses()).copied().collect();
     // Only now, because the seal must come before the first thread.
     let last = last_self_test(home);
-    let self_test = SealedTest::new(report.clone(), server.address(), last.as_ref());
+    let self_test = SealedTest::new(report.clone(), listens_on.clone(), last.as_ref());
     let generator = Arc::new(Generator::new(warehouse, self_test));
-    let seal = seal_facts(&report, server.address(), server.network_addresses());
+    let seal = seal_facts(&report, &listens_on);
     let facts = Facts { seal, self_test: last, self_test_picture: last_picture(home) };
     output.stop().gently(|| {
         output.say("the page is at");
@@ -172,21 +174,20 @@ fn check(report: &SealReport, allow_unsealed: bool, output: &Output) -> Outcome 
 }
 
 /// The report as the page shows it, with what this very process was refused, and where it can be reached.
-fn seal_facts(report: &SealReport, address: SocketAddr, network: &[SocketAddr]) -> Value {
+fn seal_facts(report: &SealReport, listens_on: &[SocketAddr]) -> Value {
     let mut facts = serde_json::to_value(report).unwrap_or_default();
     if let Some(facts) = facts.as_object_mut() {
-        let attempts = match report.level {
-            Level::S2 | Level::S3 => seal::probe(address, report.level),
-            Level::S0 | Level::S1 => Vec::new(),
+        let attempts = match (report.level, listens_on.first()) {
+            (Level::S2 | Level::S3, Some(own)) => seal::probe_network_server(*own, report.level, listens_on),
+            _ => Vec::new(),
         };
         let mut sentence = report.level.sentence().to_owned();
-        if !network.is_empty() {
-            let places: Vec<String> = network.iter().map(SocketAddr::to_string).collect();
-            sentence += &format!(" It listens on the network, for paired devices: {}.", places.join(", "));
+        let places: Vec<String> = listens_on.iter().map(SocketAddr::to_string).collect();
+        if let Some((_, network)) = places.split_first().filter(|(_, network)| !network.is_empty()) {
+            sentence += &format!(" It listens on the network, for paired devices: {}.", network.join(", "));
         }
         facts.insert("sentence".to_owned(), sentence.into());
-        let listens: Vec<String> = [&address].into_iter().chain(network).map(SocketAddr::to_string).collect();
-        facts.insert("listens_on".to_owned(), listens.into());
+        facts.insert("listens_on".to_owned(), places.into());
         facts.insert("attempts".to_owned(), serde_json::to_value(attempts).unwrap_or_default());
     }
     facts

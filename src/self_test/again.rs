@@ -17,8 +17,8 @@ use std::time::Instant;
 pub(crate) struct SealedTest {
     /// The server's seal.
     seal: SealReport,
-    /// Where it listens.
-    address: SocketAddr,
+    /// Where it listens, first on loopback.
+    listens_on: Vec<SocketAddr>,
     /// The listener's count of the test that was made before the server started; here nobody can listen.
     canary: Option<CanaryCounts>,
     began: Mutex<Option<Instant>>,
@@ -26,9 +26,9 @@ pub(crate) struct SealedTest {
 
 impl SealedTest {
     /// `last`: the report of the test before.
-    pub(crate) fn new(seal: SealReport, address: SocketAddr, last: Option<&Value>) -> Self {
+    pub(crate) fn new(seal: SealReport, listens_on: Vec<SocketAddr>, last: Option<&Value>) -> Self {
         let canary = last.and_then(|report| serde_json::from_value(report.get("canary")?.clone()).ok());
-        Self { seal, address, canary, began: Mutex::new(None) }
+        Self { seal, listens_on, canary, began: Mutex::new(None) }
     }
 
     /// What is drawn.
@@ -73,9 +73,9 @@ impl SealedTest {
             None => None,
         };
         let began = self.began.lock().ok().and_then(|began| *began);
-        let attempts = match self.seal.level {
-            Level::S2 | Level::S3 => seal::probe(self.address, self.seal.level),
-            Level::S0 | Level::S1 => Vec::new(),
+        let attempts = match (self.seal.level, self.listens_on.first()) {
+            (Level::S2 | Level::S3, Some(own)) => seal::probe_network_server(*own, self.seal.level, &self.listens_on),
+            _ => Vec::new(),
         };
         let report = SelfTestReport {
             verdict: Verdict::Failed,

@@ -20,7 +20,7 @@ pub(crate) fn seal_server(
     Ok(unsealed())
 }
 
-pub(crate) fn attempts(_: SocketAddr, _: Option<TcpListener>) -> Vec<Attempt> {
+pub(crate) fn attempts(_: SocketAddr, _: Option<TcpListener>, _: &[SocketAddr]) -> Vec<Attempt> {
     Vec::new()
 }
 

@@ -55,7 +55,7 @@ pub use error::SealError;
 pub use file_rules::FileRules;
 pub use filter::{Machine, Policy, Program};
 pub use level::Level;
-pub use probe::{Attempt, probe, probe_with_listener};
+pub use probe::{Attempt, probe, probe_network_server, probe_with_listener};
 pub use report::{Mechanism, NamespaceChange, SealReport};
 
 use std::net::TcpListener;

@@ -33,7 +33,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// leave, the documentation addresses 192.0.2.1 and 2001:db8::1 and a name are tried as well.
 #[must_use]
 pub fn probe(canary: SocketAddr, level: Level) -> Vec<Attempt> {
-    run(canary, level, None)
+    run(canary, level, None, &[])
+}
+
+/// Like [`probe`], for a server that listens at these addresses besides loopback: connections that it accepted there are its
+/// clients', not ways out.
+#[must_use]
+pub fn probe_network_server(canary: SocketAddr, level: Level, listens_on: &[SocketAddr]) -> Vec<Attempt> {
+    run(canary, level, None, listens_on)
 }
 
 /// Like [`probe`], with a listener from before the sealing for the TCP Fast Open attempt.
@@ -41,10 +48,10 @@ pub fn probe(canary: SocketAddr, level: Level) -> Vec<Attempt> {
 /// The listener is used up: give one made for this, never the server's own.
 #[must_use]
 pub fn probe_with_listener(canary: SocketAddr, level: Level, spare: TcpListener) -> Vec<Attempt> {
-    run(canary, level, Some(spare))
+    run(canary, level, Some(spare), &[])
 }
 
-fn run(canary: SocketAddr, level: Level, spare: Option<TcpListener>) -> Vec<Attempt> {
+fn run(canary: SocketAddr, level: Level, spare: Option<TcpListener>, listens_on: &[SocketAddr]) -> Vec<Attempt> {
     let mut tcp = vec![canary];
     let mut udp = vec![canary];
     if level.is_sealed() {
@@ -66,7 +73,7 @@ fn run(canary: SocketAddr, level: Level, spare: Option<TcpListener>) -> Vec<Atte
         let result = found.map(|addresses| format!("{} addresses", addresses.count()));
         attempts.push(Attempt::of("DNS lookup", result));
     }
-    attempts.extend(crate::system::attempts(canary, spare));
+    attempts.extend(crate::system::attempts(canary, spare, listens_on));
     attempts
 }
 

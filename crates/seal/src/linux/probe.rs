@@ -8,12 +8,12 @@ use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 /// Every Linux way out, towards the canary only.
-pub(crate) fn attempts(canary: SocketAddr, spare: Option<TcpListener>) -> Vec<Attempt> {
+pub(crate) fn attempts(canary: SocketAddr, spare: Option<TcpListener>, listens_on: &[SocketAddr]) -> Vec<Attempt> {
     let mut attempts = vec![
         Attempt::of("TCP Fast Open on a new socket", fast_open_on_new_socket(canary)),
         Attempt::of("TCP Fast Open on own listener", fast_open_on_listener(canary, spare)),
         Attempt::of("io_uring socket", ring::connect(canary)),
-        inherited_sockets(),
+        inherited_sockets(listens_on),
     ];
     attempts.extend(FAMILIES.iter().map(|(name, family, kind, protocol)| {
         let opened = socket(*family, *kind, *protocol).map(|_| "a socket was opened".to_owned());
@@ -135,9 +135,9 @@ fn send_fast_open(socket: RawFd, canary: SocketAddr) -> io::Result<String> {
     if sent >= 0 { Ok(format!("sendto(MSG_FASTOPEN) sent {sent} bytes")) } else { Err(by_message) }
 }
 
-/// Sockets that came from outside. Those with a loopback address of their own are our clients',
-/// also after they hung up.
-fn inherited_sockets() -> Attempt {
+/// Sockets that came from outside. Those whose own address is on loopback, or one at which this server listens, are our
+/// clients', also after they hung up.
+fn inherited_sockets(listens_on: &[SocketAddr]) -> Attempt {
     let listed: Vec<RawFd> = fs_err::read_dir("/proc/self/fd").map_or_else(
         |_| (3..1024).collect(),
         |entries| {
@@ -148,7 +148,7 @@ fn inherited_sockets() -> Attempt {
                 .collect()
         },
     );
-    let open: Vec<RawFd> = listed.into_iter().filter(|one| leads_outside(*one)).collect();
+    let open: Vec<RawFd> = listed.into_iter().filter(|one| leads_outside(*one, listens_on)).collect();
     let result = if open.is_empty() {
         Err(io::Error::other("no such socket is open"))
     } else {
@@ -157,8 +157,8 @@ fn inherited_sockets() -> Attempt {
     Attempt::of("inherited socket", result)
 }
 
-/// Whether a descriptor is a socket, does not listen, and has no loopback address of its own.
-fn leads_outside(descriptor: RawFd) -> bool {
+/// Whether a descriptor is a socket, does not listen, and has another address of its own than loopback and these.
+fn leads_outside(descriptor: RawFd, listens_on: &[SocketAddr]) -> bool {
     // SAFETY: `stat` and `sockaddr_storage` are plain numbers, the calls fill them, and a bad
     // descriptor is an error value.
     unsafe {
@@ -182,17 +182,26 @@ fn leads_outside(descriptor: RawFd) -> bool {
         let mut length = libc::socklen_t::try_from(size_of_val(&own)).unwrap_or(0);
         let answer = libc::getsockname(descriptor, (&raw mut own).cast(), &raw mut length);
         let place = &raw const own;
-        let local = answer == 0
-            && match i32::from(own.ss_family) {
-                libc::AF_INET => (*place.cast::<libc::sockaddr_in>()).sin_addr.s_addr.to_ne_bytes()[0] == 127,
-                libc::AF_INET6 => {
-                    let bytes = (*place.cast::<libc::sockaddr_in6>()).sin6_addr.s6_addr;
-                    std::net::Ipv6Addr::from(bytes).is_loopback()
-                }
-                _ => false,
-            };
-        !local
+        let own = match i32::from(own.ss_family) {
+            _ if answer != 0 => None,
+            libc::AF_INET => {
+                let own = *place.cast::<libc::sockaddr_in>();
+                let bytes = own.sin_addr.s_addr.to_ne_bytes();
+                Some(SocketAddr::from((bytes, u16::from_be(own.sin_port))))
+            }
+            libc::AF_INET6 => {
+                let own = *place.cast::<libc::sockaddr_in6>();
+                Some(SocketAddr::from((own.sin6_addr.s6_addr, u16::from_be(own.sin6_port))))
+            }
+            _ => None,
+        };
+        !own.is_some_and(|own| is_a_clients(own, listens_on))
     }
+}
+
+/// Whether a socket with this address of its own was accepted by us.
+fn is_a_clients(own: SocketAddr, listens_on: &[SocketAddr]) -> bool {
+    own.ip().is_loopback() || listens_on.contains(&own)
 }
 
 /// Calls on descriptors, processes and programs that do not exist: a filter answers `EPERM`, a
@@ -266,3 +275,22 @@ fn refused_calls() -> Vec<Attempt> {
 
 /// A process number above the kernel's limit of 2^22.
 const NOBODY: i32 = 0x7fff_fff0;
+
+#[cfg(test)]
+mod tests {
+    use super::is_a_clients;
+    use std::net::SocketAddr;
+
+    #[test]
+    fn a_connection_at_an_address_where_we_listen_is_a_clients() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let listens_on = [address("127.0.0.1:7860"), address("192.168.1.5:7860"), address("[fd00::5]:7860")];
+        for own in ["127.0.0.1:40000", "[::1]:7860", "192.168.1.5:7860", "[fd00::5]:7860"] {
+            assert!(is_a_clients(address(own), &listens_on), "{own}");
+        }
+        for own in ["192.168.1.5:7861", "192.168.1.6:7860", "[fd00::6]:7860", "0.0.0.0:7860"] {
+            assert!(!is_a_clients(address(own), &listens_on), "{own}");
+        }
+        assert!(!is_a_clients(address("192.168.1.5:7860"), &[]));
+    }
+}
