@@ -27,7 +27,7 @@ pub(crate) fn step_off<State>(bundle: &Bundle<State>, work: &Path, arguments: &[
     }
     let places = [Some(std::env::temp_dir()), home::user_home(), Some(existing(work))];
     for place in places.into_iter().flatten() {
-        let folder = place.join(format!(".fieldforge-copy-{}", std::process::id()));
+        let folder = place.join(name());
         // A place where no program may run, or that is full: the next one.
         if copy(&program, &folder).is_ok() {
             start(&folder, arguments);
@@ -48,10 +48,16 @@ pub(crate) fn clean_up() {
     let (Some(folder), Ok(beside)) = (std::env::var_os(MARK).map(PathBuf::from), home::program_folder()) else {
         return;
     };
-    if folder == beside {
+    // What this program starts (the self-test does) inherits the mark, but is not the one to clean up.
+    if folder == beside && beside.ends_with(name()) {
         // It lies among temporary files, or under a name that says what it is.
         let _ = fs_err::remove_dir_all(folder);
     }
+}
+
+/// What the folder of the copy is called: becoming the copy, the process keeps its number.
+fn name() -> String {
+    format!(".fieldforge-copy-{}", std::process::id())
 }
 
 fn copy(program: &Path, folder: &Path) -> std::io::Result<()> {

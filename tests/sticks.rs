@@ -46,7 +46,7 @@ fn two_sticks_are_filled_checked_and_installed() {
         say asked; printf 'a/kit\\nb/kit\\n' | script -qec \"'$p' install a/kit --allow-unsigned --home second\" /dev/null
         test -x second/fieldforge
         say off; mkfifo answer; touch said; here=$PWD
-        script -qfec \"cd a; exec kit/fieldforge install --allow-unsigned --home '$here/third'\" said < answer > /dev/null &
+        script -qfec \"cd a; exec kit/fieldforge start --no-serve --allow-unsigned --home '$here/third'\" said < answer > /dev/null &
         exec 3> answer; n=0; until grep -q 'Press Enter' said; do sleep 0.1; n=$((n+1)); test $n -lt 600; done
         umount a; echo \"$PWD/b/kit\" >&3; wait $!; test -x third/fieldforge; cat said
         test -z \"$(ls -A ${{TMPDIR:-/tmp}} | grep fieldforge-copy)\"
@@ -77,7 +77,7 @@ fn two_sticks_are_filled_checked_and_installed() {
     said("other", &["installed in"]);
     said("asked", &["volume 2 is not here", "which was read already", "Press Enter when it is in", "installed in"]);
     // The first stick could be taken out while it asked, though the program was started from it, in a folder of it.
-    said("off", &["volume 2 is not here", "installed in"]);
+    said("off", &["volume 2 is not here", "[2/2] done in", "installed and proven in"]);
     said(
         "packing",
         &["stick 1 is full and can be taken out", "Put in stick 2", "holds stick 1 of this bundle already"],
