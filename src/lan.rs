@@ -34,7 +34,8 @@ pub(crate) fn addresses(asked: &[IpAddr]) -> Outcome<Vec<IpAddr>> {
             .map_err(|failure| failure.with_hint("name the one to use: --lan 192.168.1.5"))?;
         let private = interfaces.iter().filter(|one| leads_to_devices(&one.name)).map(if_addrs::Interface::ip);
         let mut found: Vec<IpAddr> = private.filter(is_private).collect();
-        found.sort_unstable();
+        // An address that the machine gave itself is the last choice: it has one also where a cable leads nowhere.
+        found.sort_unstable_by_key(|address| (is_self_given(address), *address));
         found.dedup();
         if found.is_empty() {
             return Err(Failure::new(
@@ -73,6 +74,10 @@ pub(crate) fn is_private(address: &IpAddr) -> bool {
         IpAddr::V4(four) => four.is_private() || four.is_link_local(),
         IpAddr::V6(six) => six.is_unique_local(),
     }
+}
+
+fn is_self_given(address: &IpAddr) -> bool {
+    matches!(address, IpAddr::V4(four) if four.is_link_local())
 }
 
 fn leads_to_devices(interface: &str) -> bool {

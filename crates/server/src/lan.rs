@@ -181,7 +181,7 @@ fn pair(lan: &Lan, call: &mut Call<'_>) -> Result<Reply, ApiError> {
         parse(&json_body(call, MAX_FORM)?)?
     };
     let peer = call.door.peer;
-    let given = typed.name.map(|name| name.chars().filter(|one| !one.is_control()).take(40).collect::<String>());
+    let given = typed.name.map(|name| name.chars().filter(|one| speaks(*one)).take(40).collect::<String>());
     let name = given.filter(|name| !name.trim().is_empty()).unwrap_or_else(|| device_name(call.header("user-agent")));
     let refusal = match lan.pairing.pair(&typed.code, &name, peer, Instant::now()) {
         Ok((token, device)) => {
@@ -219,6 +219,11 @@ fn pair(lan: &Lan, call: &mut Call<'_>) -> Result<Reply, ApiError> {
             .hint("forget one first, on the computer: System, Other devices"),
         NotPaired::Failed(error) => error,
     })
+}
+
+/// Whether a character of a name can be shown anywhere: nothing that steers a terminal or turns the direction of writing.
+fn speaks(one: char) -> bool {
+    one.is_alphanumeric() || one.is_ascii_graphic() || one == ' '
 }
 
 /// Browsers share cookies between the ports of one address.

@@ -107,7 +107,8 @@ fn a_paired_device_uses_the_server_by_cookie_or_by_token() {
     let drawn = ask(&running, "POST", "/api/v1/generate", &[with[0], JSON], r#"{"prompt":"from the sofa"}"#);
     assert_eq!(drawn.status, 202, "{}", drawn.text());
 
-    let body = format!(r#"{{"code":"{}","name":"Krita"}}"#, code(&running));
+    // What would steer a terminal is left out of the name.
+    let body = format!(r#"{{"code":"{}","name":"Kri\u001b\u202e\u0007ta"}}"#, code(&running));
     let reply = ask(&running, "POST", "/pair", &[JSON], &body);
     assert_eq!((reply.status, &reply.json()["device"]["name"]), (200, &"Krita".into()), "{}", reply.text());
     let token = reply.json()["token"].as_str().expect("a token").to_owned();
