@@ -24,14 +24,15 @@ const { values: options } = parseArgs({
 const dist = join(dirname(fileURLToPath(import.meta.url)), '..', 'dist')
 
 const models = [
-  { id: 'spark', name: 'spark', family: 'sd1', licence: 'MIT AND Apache-2.0', width: 64, height: 64, steps: 20, cfg_scale: 5, sampler: 'Euler', note: 'Tiny (19 MB): draws small emoji-like pictures of single things.', is_default: true },
-  { id: 'sd15', name: 'Stable Diffusion 1.5', family: 'sd1', licence: 'CreativeML Open RAIL-M', width: 512, height: 512, steps: 25, cfg_scale: 7, sampler: 'DPM++ 2M Karras', note: '', is_default: false },
+  { id: 'spark', name: 'spark', family: 'sd1', has_preview: false, size: 19_023_206, licence: 'MIT AND Apache-2.0', width: 64, height: 64, steps: 20, cfg_scale: 5, sampler: 'Euler', note: 'Tiny (19 MB): draws small emoji-like pictures of single things.', is_default: true },
+  { id: 'sd15', name: 'Stable Diffusion 1.5', family: 'sd1', has_preview: false, file: 'sd15.safetensors', size: 2_132_625_894, licence: 'CreativeML Open RAIL-M', width: 512, height: 512, steps: 25, cfg_scale: 7, sampler: 'DPM++ 2M Karras', note: '', is_default: false },
 ]
 const assets = [
   { kind: 'lora', name: 'ink', title: 'Ink drawings', file: 'ink.safetensors', family: 'sd1', licence: 'CC0', size: 9_400_000, trigger_words: ['inkstyle'], note: '' },
   { kind: 'upscaler', name: 'RealESRGAN_x2', title: 'RealESRGAN x2', file: 'x2.safetensors', licence: 'BSD-3-Clause', size: 67_000_000, scale: 2, note: '' },
   { kind: 'controlnet', name: 'canny', title: 'Canny edges', file: 'canny.safetensors', family: 'sd1', licence: 'OpenRAIL', size: 720_000_000, note: '' },
 ]
+for (const asset of assets) asset.has_preview = false
 const styles = [
   { name: 'Watercolour', prompt: 'watercolour of {prompt}', negative_prompt: 'photo' },
   { name: 'Photograph', prompt: '{prompt}, photograph, natural light', negative_prompt: 'drawing' },
@@ -87,7 +88,7 @@ function addPicture(settings, when) {
   const id = `${stamp}-${String(++counter).padStart(4, '0')}`
   const bytes = draw(settings)
   files.set(id, bytes)
-  const picture = { id, url: `/outputs/${id}.png`, width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20), created: when.toISOString(), settings, infotext: settings.prompt }
+  const picture = { id, url: `/outputs/${id}.png`, thumbnail: `/outputs/${id}.png`, starred: false, width: bytes.readUInt32BE(16), height: bytes.readUInt32BE(20), created: when.toISOString(), settings, infotext: settings.prompt }
   pictures.set(id, picture)
   return picture
 }
@@ -107,19 +108,37 @@ setInterval(() => listeners.forEach((to) => to.write(': alive\n\n')), 15_000).un
 const jobs = new Map()
 let running = null
 let waiting = []
-const queue = () => ({ running, waiting, paused: false })
+let paused = false
+const queue = () => ({ running, waiting, paused })
+
+/** Work in the background: how often it was asked for, and when it is over. */
+const tasks = new Map()
+const lan = {
+  on: true,
+  here: true,
+  command: 'fieldforge serve --lan',
+  addresses: [{ url: 'http://192.0.2.7:7860', qr: null }],
+  code: '271828',
+  expires_in: 600,
+  devices: [{ id: 'd1', name: 'a phone', address: '192.0.2.9', seen: '2026-01-01T00:00:00Z' }],
+}
+
+function place() {
+  waiting.forEach((job, index) => (job.position = index + 1))
+  say('line', queue())
+}
 
 function next() {
-  if (running !== null || waiting.length === 0) return
+  if (paused || running !== null || waiting.length === 0) return
   running = waiting.shift()
   running.state = 'running'
-  waiting.forEach((job, index) => (job.position = index + 1))
+  place()
   say('job', running)
   tick(running)
 }
 
 function end(job, state, more = {}) {
-  Object.assign(job, { state }, more)
+  Object.assign(job, { state, finished: new Date().toISOString(), position: 0 }, more)
   if (running === job) running = null
   say('job', job)
   next()
@@ -150,7 +169,7 @@ function generate(body) {
     const seed = Number.isInteger(asked.seed) && asked.seed >= 0 ? asked.seed : Math.floor(Math.random() * 2 ** 32)
     for (let n = 0; n < count; n++) {
       const settings = { negative_prompt: '', width: model.width, height: model.height, steps: model.steps, cfg_scale: model.cfg_scale, sampler: model.sampler, ...asked, model: model.id, seed: seed + n }
-      const job = { id: `j${jobs.size + 1}`, batch, source: 'page', state: 'waiting', settings, step: 0, steps: settings.steps, picture: null, error: null, position: waiting.length + 1 }
+      const job = { id: `j${jobs.size + 1}`, batch, source: 'page', state: 'waiting', settings, step: 0, steps: settings.steps, picture: null, error: null, remarks: [], created: new Date().toISOString(), finished: null, position: waiting.length + 1 }
       jobs.set(job.id, job)
       waiting.push(job)
       made.push({ ...job })
@@ -193,6 +212,31 @@ const selfTest = {
   picture_url: '/api/v1/self-test/picture.png',
 }
 
+function remove(id) {
+  trash.set(id, pictures.get(id))
+  pictures.delete(id)
+  say('removed', { id })
+}
+
+function restore(id) {
+  pictures.set(id, trash.get(id))
+  trash.delete(id)
+  say('picture', pictures.get(id))
+  return pictures.get(id)
+}
+
+const system = () => ({
+  version: '0.1.0',
+  seal_level: options.seal,
+  memory: { total: 16e9, available: 9e9, process: 3e8 },
+  disk: { free: 4e10, total: 25e10 },
+  processor: 'a processor of the mock',
+  kernels: 'AVX2',
+  precision: 'f32',
+  threads: 4,
+  uptime: Math.round(process.uptime()),
+})
+
 function answer(method, url, body) {
   const path = url.pathname.replace('/api/v1/', '')
   const [kind, id, verb] = path.split('/')
@@ -207,34 +251,88 @@ function answer(method, url, body) {
   }
   if (path === 'generate' && method === 'POST') return generate(body)
   if (path === 'seal') return [200, seal]
+  if (path === 'self-test' && method === 'POST') return generate({ prompt: 'a banana', seed: 5 })
   if (path === 'self-test') return [200, selfTest]
   if (path === 'healthz') return [200, { ok: true }]
   if (kind === 'jobs') {
+    if (id === undefined) {
+      const states = url.searchParams.get('state')?.split(',')
+      const found = [...jobs.values()].filter((job) => states === undefined || states.includes(job.state)).reverse()
+      return [200, { jobs: found.slice(0, Number(url.searchParams.get('limit') ?? 60)), more: false }]
+    }
     const job = jobs.get(id)
     if (!job) return [404, problem('unknown_job', `there is no job \`${id}\``)]
     if (method === 'GET') return [200, job]
+    if (verb === 'move') {
+      if (job.state !== 'waiting') return [409, problem('over', 'the job does not wait any more')]
+      waiting = waiting.filter((other) => other !== job)
+      waiting.splice(Math.max(0, body.position - 1), 0, job)
+      place()
+      return [200, job]
+    }
     if (!['waiting', 'running'].includes(job.state)) return [409, problem('over', 'the job is already over')]
     waiting = waiting.filter((other) => other !== job)
     end(job, 'cancelled')
     return [200, job]
   }
   if (kind === 'pictures' && id === undefined) {
-    const before = url.searchParams.get('before')
-    const limit = Number(url.searchParams.get('limit') ?? 60)
-    const all = [...pictures.values()].sort((a, b) => (a.id < b.id ? 1 : -1)).filter((picture) => before === null || picture.id < before)
-    return [200, { pictures: all.slice(0, limit), more: all.length > limit }]
+    const asked = url.searchParams
+    const before = asked.get('before')
+    const limit = Number(asked.get('limit') ?? 60)
+    const starts = (asked.get('q') ?? '').toLowerCase().split(/\s+/).filter((word) => word !== '')
+    const fits = ({ settings, starred }) =>
+      (!asked.get('starred') || starred) && (!asked.get('model') || settings.model === asked.get('model')) && starts.every((start) => settings.prompt.toLowerCase().split(/\W+/).some((word) => word.startsWith(start)))
+    const all = [...(asked.get('deleted') ? trash : pictures).values()].sort((a, b) => (a.id < b.id ? 1 : -1)).filter(fits)
+    const rest = all.filter((picture) => before === null || picture.id < before)
+    return [200, { pictures: rest.slice(0, limit), more: rest.length > limit, total: all.length, unreadable: [] }]
   }
-  if (kind === 'pictures' && method === 'DELETE' && pictures.has(id)) {
-    trash.set(id, pictures.get(id))
-    pictures.delete(id)
-    say('removed', { id })
+  if (kind === 'pictures' && (id === 'delete' || id === 'restore')) {
+    const known = id === 'delete' ? pictures : trash
+    const done = body.ids.filter((one) => known.has(one))
+    done.forEach(id === 'delete' ? remove : restore)
+    return [200, { done, failed: body.ids.filter((one) => !done.includes(one)).map((one) => ({ id: one, message: `there is no picture \`${one}\`` })) }]
+  }
+  if (kind === 'pictures' && verb === 'restore' && trash.has(id)) return [200, restore(id)]
+  if (kind === 'pictures' && pictures.has(id)) {
+    if (method === 'DELETE') return remove(id), [204, null]
+    if (method === 'PATCH') {
+      Object.assign(pictures.get(id), { starred: body.starred === true })
+      say('picture', pictures.get(id))
+    }
+    return [200, pictures.get(id)]
+  }
+  if (path === 'trash' && method === 'DELETE') return trash.clear(), [204, null]
+  if (path === 'queue/pause' || path === 'queue/resume') {
+    paused = path.endsWith('pause')
+    place()
+    next()
+    return [200, queue()]
+  }
+  if (path === 'queue' && method === 'DELETE') {
+    const ended = waiting
+    waiting = []
+    ended.forEach((job) => end(job, 'cancelled'))
+    place()
     return [204, null]
   }
-  if (kind === 'pictures' && verb === 'restore' && trash.has(id)) {
-    pictures.set(id, trash.get(id))
-    trash.delete(id)
-    say('picture', pictures.get(id))
-    return [200, pictures.get(id)]
+  if (path === 'system') return [200, system()]
+  if (path === 'lan/code' && method === 'POST') return (lan.code = String(Math.floor(1e5 + Math.random() * 9e5))), [200, lan]
+  if (path === 'lan') return [200, lan]
+  if (path === `lan/devices/${verb}` && method === 'DELETE') return (lan.devices = lan.devices.filter((one) => one.id !== verb)), [204, null]
+  if (path === 'models' && method === 'POST') {
+    const name = (body.path ?? url.searchParams.get('name')).split('/').at(-1)
+    const asset = { kind: body.kind || url.searchParams.get('kind') || 'lora', name: name.replace(/\.safetensors$/, ''), title: name, file: name, family: 'sd1', licence: 'unknown', size: 9_400_000, sha256: 'ab'.repeat(32), note: '', has_preview: false }
+    assets.push(asset)
+    return [201, asset]
+  }
+  if (kind === 'models' && path.endsWith('/check')) {
+    tasks.set(`t${tasks.size + 1}`, 0)
+    return [202, { task: `t${tasks.size}` }]
+  }
+  if (kind === 'tasks' && tasks.has(id)) {
+    const done = Math.min(4, tasks.get(id) + 1)
+    tasks.set(id, done)
+    return [200, { state: done < 4 ? 'running' : 'done', done, total: 4, verdict: done < 4 ? null : { matches: true, sha256: 'ab'.repeat(32), expected: 'ab'.repeat(32) }, error: null }]
   }
   return [404, problem('not_found', `there is nothing at \`${url.pathname}\``)]
 }
@@ -258,10 +356,11 @@ createServer(async (request, response) => {
     for await (const part of request) parts.push(part)
     const sent = Buffer.concat(parts)
     const isFile = /\/(uploads|read)$/.test(url.pathname)
+    const isJson = (request.headers['content-type'] ?? '').includes('json')
     const side = (at) => (sent.length > 24 ? sent.readUInt32BE(at) : 0)
     const facts = { width: side(16), height: side(20) }
     const [status, data] = !isFile
-      ? answer(request.method, url, parts.length > 0 ? JSON.parse(sent) : {})
+      ? answer(request.method, url, isJson && sent.length > 0 ? JSON.parse(sent) : {})
       : url.pathname.endsWith('read')
         ? [200, { ...facts, settings: { prompt: 'a rocket', seed: 7, steps: 12 }, infotext: 'a rocket', remarks: ['the model `dream` is not installed here'] }]
         : [201, { picture: `upload:${createHash('sha256').update(sent).digest('hex')}`, ...facts }]

@@ -6,4 +6,8 @@ import './styles/tokens.css'
 import './styles/base.css'
 
 const target = document.getElementById('page')
-if (target !== null) mount(App, { target })
+if (target !== null) {
+  // What index.html shows until this script is there.
+  target.replaceChildren()
+  mount(App, { target })
+}

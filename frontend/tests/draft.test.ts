@@ -20,6 +20,7 @@ const card = (id: string, side: number, is_default = false): ModelCard => ({
   size: 0,
   sha256: null,
   trigger_words: [],
+  has_preview: false,
 })
 const spark = card('spark', 64, true)
 const large = { ...card('large', 512), steps: 30, sampler: 'DDIM' }

@@ -77,6 +77,7 @@ export function parseModel(value: unknown): ModelCard | null {
     size: number(it.size),
     sha256: textOrNull(it.sha256),
     trigger_words: list(it.trigger_words, textOrNull),
+    has_preview: it.has_preview !== false,
   }
 }
 
@@ -305,6 +306,7 @@ export function parseAsset(value: unknown): Asset | null {
     size: number(it.size),
     sha256: textOrNull(it.sha256),
     trigger_words: list(it.trigger_words, textOrNull),
+    has_preview: it.has_preview !== false,
     scale: numberOrNull(it.scale),
     note: text(it.note),
   }

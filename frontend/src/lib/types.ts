@@ -21,6 +21,8 @@ export interface ModelCard {
   size: number
   sha256: string | null
   trigger_words: string[]
+  /** A picture lies beside the file. */
+  has_preview: boolean
 }
 
 export interface Settings {
@@ -130,6 +132,8 @@ export interface Asset {
   size: number
   sha256: string | null
   trigger_words: string[]
+  /** A picture lies beside the file. */
+  has_preview: boolean
   /** How much larger an upscaler makes a picture. */
   scale: number | null
   note: string

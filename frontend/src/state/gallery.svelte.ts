@@ -9,6 +9,8 @@ import type { Picture, PictureQuery, Problem } from '../lib/types'
 import { say, t } from '../text'
 import { problemOf } from './studio.svelte'
 
+/** A screen full at first, so that a search is there at once; more at a time behind it. */
+const firstPage = 100
 const pageSize = 200
 const typingPause = 150
 
@@ -50,7 +52,7 @@ class Gallery {
   }
 
   private page(before: string | null): PictureQuery {
-    return { limit: pageSize, before, q: this.query.trim(), starred: this.starred, model: this.model, deleted: this.trash }
+    return { limit: before === null ? firstPage : pageSize, before, q: this.query.trim(), starred: this.starred, model: this.model, deleted: this.trash }
   }
 
   /** Asks again from the top. What was chosen stays chosen where it is still there. */

@@ -19,8 +19,7 @@ export interface Entry {
   scale: number | null
   /** What a checkpoint recommends; null for other files. */
   model: ModelCard | null
-  /** A picture may lie beside the file. */
-  preview: boolean
+  has_preview: boolean
 }
 
 export function entriesOf(shelf: Shelf): Entry[] {
@@ -32,12 +31,11 @@ export function entriesOf(shelf: Shelf): Entry[] {
     words: model.trigger_words,
     scale: null,
     model,
-    preview: true,
   }))
   const known = new Set(shelf.models.flatMap((model) => [model.id, model.file]))
   const assets = shelf.assets
     .filter((asset) => asset.kind !== 'checkpoint' || !(known.has(asset.name) || known.has(asset.file)))
-    .map((asset): Entry => ({ ...asset, family: asset.family ?? '', words: asset.trigger_words, model: null, preview: true }))
+    .map((asset): Entry => ({ ...asset, family: asset.family ?? '', words: asset.trigger_words, model: null }))
   return [...models, ...assets]
 }
 
