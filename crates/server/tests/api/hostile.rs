@@ -7,7 +7,10 @@ use std::time::{Duration, Instant};
 use server::Facts;
 
 use crate::fake::Fake;
-use crate::running::Running;
+use crate::running::{Running, one_crowd};
+
+/// Less than the ten seconds after which silent connections end by themselves; much more than an answer takes.
+const BEFORE_THEY_END: Duration = Duration::from_secs(8);
 
 fn healthy(running: &Running) {
     assert_eq!(running.get("/api/v1/healthz").text(), r#"{"ok":true}"#);
@@ -174,6 +177,7 @@ fn an_old_protocol_gets_answers_but_no_events() {
 
 #[test]
 fn three_hundred_stalled_connections_keep_nobody_out() {
+    let _alone = one_crowd();
     let running = Running::fast();
     // Silent ones, heads that stop, heads that trickle, bodies that stop: as many as there are places, twice over.
     let body = format!("{}Content-Length: 900\r\n\r\n{{\"pro", head(&running, "POST /api/v1/generate"));
@@ -187,7 +191,7 @@ fn three_hundred_stalled_connections_keep_nobody_out() {
     for _ in 0..3 {
         let started = Instant::now();
         healthy(&running);
-        assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+        assert!(started.elapsed() < BEFORE_THEY_END, "{:?}", started.elapsed());
     }
     // Who was sent away had waited the longest.
     assert!(stalled[0].rest(Duration::from_secs(5)).is_some());
@@ -196,6 +200,7 @@ fn three_hundred_stalled_connections_keep_nobody_out() {
 
 #[test]
 fn clients_that_ask_and_never_read_keep_nobody_out() {
+    let _alone = one_crowd();
     let running = Running::fast();
     let job = running.finished(&running.order(r#"{"prompt":"noise","width":2048,"height":2048}"#));
     let picture = format!("/outputs/{}.png", job["picture"].as_str().expect("a picture"));
@@ -208,11 +213,12 @@ fn clients_that_ask_and_never_read_keep_nobody_out() {
     }
     let started = Instant::now();
     healthy(&running);
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(started.elapsed() < BEFORE_THEY_END, "{:?}", started.elapsed());
 }
 
 #[test]
 fn when_every_place_is_in_use_the_next_is_told_so() {
+    let _alone = one_crowd();
     let running = Running::with(Fake { step: Duration::from_secs(60), ..Fake::default() });
     // These wait for us, not we for them: nobody can be sent away.
     let ask = r#"{"prompt":"a","steps":2}"#;

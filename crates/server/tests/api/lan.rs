@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use crate::client::{Client, Reply};
-use crate::running::Running;
+use crate::running::{Running, one_crowd};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -255,6 +255,7 @@ fn the_qr_code_and_the_page_of_the_computer_show_the_same() {
 
 #[test]
 fn a_crowd_from_the_network_leaves_places_for_this_computer() {
+    let _alone = one_crowd();
     let running = Running::for_devices();
     let cookie = paired(&running);
     let silent: Vec<Client> = (0..300).map(|_| Client::connect(door(&running))).collect();

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,12 @@ pub(crate) struct Running {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<(), ServerError>>>,
     _folder: Option<TempDir>,
+}
+
+/// One crowd at a time: each takes hundreds of this process's descriptors.
+pub(crate) fn one_crowd() -> MutexGuard<'static, ()> {
+    static CROWD: Mutex<()> = Mutex::new(());
+    CROWD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Running {
