@@ -24,6 +24,8 @@ class Gallery {
   /** How many there are in all, loaded or not. */
   total = $state(0)
   loaded = $state(false)
+  /** What is shown answers a search or a filter. */
+  searched = $state(false)
   problem = $state.raw<Problem | null>(null)
   announcement = $state('')
 
@@ -59,8 +61,10 @@ class Gallery {
   async reload(): Promise<void> {
     const turn = ++this.asked
     try {
+      const searched = this.filtered
       const page = await api.pictures(this.page(null))
       if (turn !== this.asked) return
+      this.searched = searched
       this.pictures = page.pictures
       this.more = page.more
       this.total = Math.max(page.total ?? 0, page.pictures.length)
@@ -265,7 +269,7 @@ class Gallery {
   /** What is said below the search. */
   summary = $derived.by(() => {
     if (this.selected.size > 1 || this.choosing) return t.gallery.chosen(this.selected.size)
-    return this.filtered ? t.gallery.found(this.total) : say.plural(this.total, t.gallery.count)
+    return this.searched ? t.gallery.found(this.total) : say.plural(this.total, t.gallery.count)
   })
 }
 
