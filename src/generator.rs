@@ -15,7 +15,9 @@ use server::{
     AddError, AddReason, Asset, AssetKind, GenerateError, GenerateRequest, Generated, ModelCard, ModelSource, NewModel,
     PictureFacts, Progress, Style, Verdict,
 };
+use std::io::Read as _;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -64,14 +66,13 @@ impl server::Generate for Generator {
     }
 
     fn preview(&self, kind: AssetKind, name: &str) -> Option<Vec<u8>> {
-        /// A larger picture is no preview.
-        const LARGEST: u64 = 16 << 20;
-        let stock = self.warehouse.stock();
-        let path = &find(&stock, kind, name)?.path;
-        let beside = ["preview.png", "png", "preview.jpg", "jpg", "jpeg", "preview.jpeg", "webp", "preview.webp"];
-        let file = beside.iter().map(|ending| path.with_extension(ending)).find(|file| file.is_file())?;
-        let small = fs_err::metadata(&file).is_ok_and(|metadata| metadata.len() <= LARGEST);
-        small.then(|| fs_err::read(&file).ok()).flatten()
+        let mut bytes = Vec::new();
+        preview_file(&find(&self.warehouse.stock(), kind, name)?.path)?.read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    }
+
+    fn has_preview(&self, kind: AssetKind, name: &str) -> bool {
+        find(&self.warehouse.stock(), kind, name).is_some_and(|file| preview_file(&file.path).is_some())
     }
 
     fn check_file(
@@ -206,6 +207,15 @@ impl server::Generate for Generator {
 /// The scheduler's name unless it is the sampler's own.
 fn chosen(scheduler: Scheduler) -> Option<String> {
     (scheduler != Scheduler::Automatic).then(|| scheduler.to_string())
+}
+
+/// The picture that lies beside a model file; a very large one is no preview.
+fn preview_file(model: &Path) -> Option<fs_err::File> {
+    const LARGEST: u64 = 16 << 20;
+    let beside = ["preview.png", "png", "preview.jpg", "jpg", "jpeg", "preview.jpeg", "webp", "preview.webp"];
+    let path = beside.iter().map(|ending| model.with_extension(ending)).find(|path| path.is_file())?;
+    let file = fs_err::File::open(path).ok()?;
+    file.metadata().is_ok_and(|metadata| metadata.len() <= LARGEST).then_some(file)
 }
 
 /// What is installed under that name.

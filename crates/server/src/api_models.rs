@@ -14,9 +14,18 @@ use crate::{AddError, AddReason, Asset, AssetKind, ModelCard, ModelSource, NewMo
 
 #[derive(Serialize)]
 struct Lists {
-    models: Vec<ModelCard>,
-    assets: Vec<Asset>,
+    models: Vec<Listed<ModelCard>>,
+    assets: Vec<Listed<Asset>>,
     styles: Vec<Style>,
+}
+
+/// A file in a list.
+#[derive(Serialize)]
+struct Listed<T> {
+    #[serde(flatten)]
+    file: T,
+    /// Whether its `…/preview` answers with a picture.
+    has_preview: bool,
 }
 
 #[derive(Deserialize)]
@@ -29,7 +38,19 @@ struct FromPath {
 
 pub(crate) fn list(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
     let generate = &api.studio.generate;
-    let lists = Lists { models: generate.models(), assets: generate.assets(), styles: generate.styles() };
+    let model = |card: ModelCard| {
+        let has_preview = generate.has_preview(AssetKind::Checkpoint, &card.id);
+        Listed { file: card, has_preview }
+    };
+    let asset = |asset: Asset| {
+        let has_preview = generate.has_preview(asset.kind, &asset.name);
+        Listed { file: asset, has_preview }
+    };
+    let lists = Lists {
+        models: generate.models().into_iter().map(model).collect(),
+        assets: generate.assets().into_iter().map(asset).collect(),
+        styles: generate.styles(),
+    };
     Ok(Reply::json(200, &lists))
 }
 

@@ -47,6 +47,11 @@ pub trait Generate: Send + Sync + 'static {
         None
     }
 
+    /// Whether [`Generate::preview`] has one; asked for every file of a list, so it should not read them.
+    fn has_preview(&self, kind: AssetKind, name: &str) -> bool {
+        self.preview(kind, name).is_some()
+    }
+
     /// Reads an installed file whole and compares it with what was installed. This takes as long as the disk takes, so
     /// it is called from a thread of its own; `progress` is told how many bytes of how many are read, and may break.
     ///

@@ -71,6 +71,10 @@ impl Generate for Fake {
         vec![Style { name: "Ink".into(), prompt: "{prompt}, in ink".into(), negative_prompt: "colour".into() }]
     }
 
+    fn preview(&self, kind: AssetKind, name: &str) -> Option<Vec<u8>> {
+        (kind == AssetKind::Lora && name == "ink").then(|| png(8, 8, None))
+    }
+
     fn schedulers(&self) -> Vec<String> {
         vec!["Automatic".into(), "Karras".into()]
     }

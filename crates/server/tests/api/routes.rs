@@ -50,7 +50,7 @@ fn a_line_is_paused_reordered_stopped_and_cleared() {
         ("/api/v1/jobs?limit=0", (400, "out_of_range")),
         ("/api/v1/jobs?before=x", (404, "unknown_job")),
         ("/api/v1/tasks/t9", (404, "unknown_task")),
-        ("/api/v1/models/lora/ink/preview", (404, "no_preview")),
+        ("/api/v1/models/upscaler/twice/preview", (404, "no_preview")),
         ("/api/v1/models/pickle/ink/preview", (400, "out_of_range")),
     ] {
         assert_eq!(running.get(path).refusal(), (refusal.0, refusal.1.to_owned()), "{path}");
@@ -162,7 +162,18 @@ fn small_pictures_and_uploads_come_and_stay() {
 fn the_other_answers_are_there() {
     let running = Running::fast();
     assert_eq!(running.get("/api/v1/openapi.json").json()["openapi"], "3.1.0");
-    assert_eq!(running.get("/api/v1/models").json()["models"][0]["id"], "grey");
+    let lists = running.get("/api/v1/models").json();
+    assert_eq!(lists["models"][0]["id"], "grey");
+    let listed = |kind: &str, name: &str, has_preview: &serde_json::Value| {
+        let answer = running.get(&format!("/api/v1/models/{kind}/{name}/preview"));
+        assert_eq!(*has_preview, answer.status == 200, "{kind} {name}");
+    };
+    listed("checkpoint", "grey", &lists["models"][0]["has_preview"]);
+    for asset in lists["assets"].as_array().expect("assets") {
+        let text = |field: &str| asset[field].as_str().expect("text");
+        listed(text("kind"), text("name"), &asset["has_preview"]);
+    }
+    assert!(lists["assets"].as_array().expect("assets").iter().any(|asset| asset["has_preview"] == true));
     assert_eq!(running.get("/api/v1/system").json()["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(running.send("POST", "/api/v1/self-test").refusal(), (503, "no_self_test".to_owned()));
     let wrong = running.send("PUT", "/api/v1/queue");
