@@ -361,7 +361,7 @@ fn other_programs_are_known_by_their_folders() {
         Into `/…/home`:
           checkpoint  sdxl               1   877 bytes
           lora                           1   238 bytes
-          pictures                       1    39 bytes  as they are, to outputs/imported/invokeai
+          pictures                       1    39 bytes  with their settings as text, to outputs/imported/invokeai
           papers                         2    60 bytes  as they are, to imported/invokeai
           together 1.2 KiB
           generation will start with `x`

@@ -1,5 +1,6 @@
 //! The plan as a person reads it.
 
+use super::Program;
 use super::found::{FoundModel, LeftOut};
 use super::plan::ImportPlan;
 use manifest::{ByteSize, ComponentKind, layout};
@@ -56,11 +57,9 @@ impl ImportPlan {
                     layout::IMPORTED.to_owned()
                 };
                 let size = ByteSize(size).to_string();
-                writeln!(
-                    f,
-                    "  {what:26}{count:>6}  {size:>10}  as they are, to {below}/{}",
-                    self.program.folder_name()
-                )?;
+                let told = is_output && self.program == Program::InvokeAi;
+                let how = if told { "with their settings as text" } else { "as they are" };
+                writeln!(f, "  {what:26}{count:>6}  {size:>10}  {how}, to {below}/{}", self.program.folder_name())?;
             }
         }
         writeln!(f, "  together {}", ByteSize(self.size()))?;
