@@ -30,7 +30,6 @@ export const complaints = []
 const expected = [
   [/\/api\/v1\/self-test$/, '404'],
   [/\/api\/v1\/jobs\//, '409'],
-  [/\/api\/v1\/models\/[^/]+\/[^/]+\/preview$/, '404'],
 ]
 let provoked = /^$/
 /** The check that runs, for complaints. */

@@ -173,7 +173,7 @@ export const api = {
 
   shelf: async (): Promise<Shelf> => parseShelf(await ask('GET', 'models')),
 
-  /** Address of a model's preview picture; 404 when it has none. */
+  /** Address of the preview picture of a model that has one. */
   previewOf: (kind: string, name: string): string => `/api/v1/models/${part(kind)}/${part(name)}/preview`,
 
   /** Starts comparing a file with its digest; the id of the task that does it. */

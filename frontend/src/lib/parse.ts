@@ -77,7 +77,7 @@ export function parseModel(value: unknown): ModelCard | null {
     size: number(it.size),
     sha256: textOrNull(it.sha256),
     trigger_words: list(it.trigger_words, textOrNull),
-    has_preview: it.has_preview !== false,
+    has_preview: it.has_preview === true,
   }
 }
 
@@ -306,7 +306,7 @@ export function parseAsset(value: unknown): Asset | null {
     size: number(it.size),
     sha256: textOrNull(it.sha256),
     trigger_words: list(it.trigger_words, textOrNull),
-    has_preview: it.has_preview !== false,
+    has_preview: it.has_preview === true,
     scale: numberOrNull(it.scale),
     note: text(it.note),
   }
