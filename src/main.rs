@@ -41,6 +41,9 @@ use failure::Outcome;
 use output::Output;
 use std::process::ExitCode;
 
+#[global_allocator]
+static MEMORY: engine::Recycling = engine::Recycling::new();
+
 /// The program and its version, as records name it.
 const PROGRAM_VERSION: &str = concat!("fieldforge ", env!("CARGO_PKG_VERSION"));
 

@@ -3,7 +3,8 @@
 
 full_size.py checkpoint sd15|sdxl FOLDER   writes FOLDER/NAME.safetensors (2.1 or 6.9 GB, fp16), one tensor at a time
 full_size.py expected sd15|sdxl FOLDER     writes FOLDER/NAME.expected.safetensors: text, one UNet output, one decoded
-                                           latent, computed in fp32 by diffusers and transformers, one network at a time"""
+                                           latent, computed in fp32 by diffusers and transformers, one network at a time
+full_size.py diffusers sd15 FOLDER         writes FOLDER/NAME-diffusers: the same checkpoint as diffusers' own folders (fp16)"""
 
 import json
 import pathlib
@@ -136,9 +137,16 @@ def expected(name, folder):
     save_file({key: tensor.contiguous().clone() for key, tensor in result.items()}, folder / f"{name}.expected.safetensors")
 
 
+def diffusers(name, folder):
+    with safe_open(folder / f"{name}.safetensors", "pt") as file:
+        for part, network in parts(name).items():
+            own = {"text": "text_encoder", "text2": "text_encoder_2"}.get(part, part)
+            network.load(file).half().save_pretrained(folder / f"{name}-diffusers" / own)
+
+
 if __name__ == "__main__":
     verb, name, folder = sys.argv[1:]
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        {"checkpoint": checkpoint, "expected": expected}[verb](name, folder)
+        {"checkpoint": checkpoint, "expected": expected, "diffusers": diffusers}[verb](name, folder)

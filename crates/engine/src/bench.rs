@@ -88,6 +88,7 @@ fn layers() -> Vec<Layer> {
     vec![
         dense("linear layer 1024 x 1280 -> 1280", 1024, 1280, 1280),
         windows("3x3 convolution 64 x 64, 320 channels", 64, 320),
+        windows("3x3 convolution 16 x 16, 1280 channels", 16, 1280),
         windows("3x3 convolution 256 x 256, 128 channels", 256, 128),
         looks("attention 4096 pixels, 8 heads of 40", 4096, 320, 8),
         looks("attention 4096 pixels, 1 head of 512", 4096, 512, 1),

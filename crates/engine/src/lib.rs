@@ -82,6 +82,7 @@ pub use file_hashes::FileHashes;
 pub use generate_settings::GenerateSettings;
 pub use infotext::{Infotext, Recipe, UsedFile, UsedFiles};
 pub use kernels::precision::Precision;
+pub use kernels::recycling::Recycling;
 pub use library::{Library, Shelf};
 pub use lora::{AppliedLora, Lora, LoraInfo, LoraReport, TagCount};
 pub use machine::{instructions, machine_class};

@@ -12,7 +12,9 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(String, Sha256)>, usize> {
         let sum = line.split_once(' ').and_then(|(digest, name)| {
             let name = name.strip_prefix([' ', '*'])?;
             let plain = !name.is_empty() && !name.contains(['/', '\\', '\0']) && name != "." && name != "..";
-            plain.then(|| Some((name.to_owned(), digest.parse().ok()?)))?
+            let sum: Sha256 = digest.parse().ok()?;
+            // a capital letter is a flipped bit
+            (plain && sum.to_string() == digest).then(|| (name.to_owned(), sum))
         });
         sums.push(sum.ok_or(number)?);
     }
@@ -31,5 +33,6 @@ mod tests {
         assert_eq!(names, ["kit.tar.zst", "START-HERE.txt"]);
         assert_eq!(parse(&format!("{digest}  ok\n{digest}  ../up\n")), Err(2));
         assert_eq!(parse("hello"), Err(1));
+        assert_eq!(parse(&format!("{}  ok\n", digest.to_string().to_uppercase())), Err(1));
     }
 }

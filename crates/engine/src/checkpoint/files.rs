@@ -17,6 +17,9 @@ pub(super) struct Files {
     header: Header,
 }
 
+/// Smaller gaps between tensors stay in memory.
+const LEAST_RELEASED: usize = 1 << 20;
+
 /// The list of a model that is spread over several files.
 #[derive(Deserialize)]
 struct Shards {
@@ -125,6 +128,30 @@ impl Files {
     /// All tensors; their places are those in their own files.
     pub(super) fn header(&self) -> &Header {
         &self.header
+    }
+
+    /// Takes out of memory what lies between the tensors that `keep` names, in each file.
+    pub(super) fn release(&self, keep: impl Fn(&str) -> bool) {
+        let mut kept = vec![Vec::new(); self.sources.len()];
+        for (_, entry) in self.header.tensors().filter(|(name, _)| keep(name)) {
+            if let Some(kept) = kept.get_mut(entry.file()) {
+                kept.push(entry.range());
+            }
+        }
+        for (source, kept) in self.sources.iter().zip(&mut kept) {
+            kept.sort_unstable();
+            let start = source.header().data_start();
+            let end = source.length() as usize;
+            let mut at = start;
+            for (first, last) in
+                kept.iter().map(|&(first, last)| (start + first as usize, start + last as usize)).chain([(end, end)])
+            {
+                if first > at + LEAST_RELEASED {
+                    source.release(at..first);
+                }
+                at = at.max(last);
+            }
+        }
     }
 
     /// The file that a tensor is in.

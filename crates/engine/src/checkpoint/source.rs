@@ -61,6 +61,19 @@ impl Source {
         Ok(Self { file, header, bytes })
     }
 
+    /// Takes a range of the file out of memory. It comes back, from the system's cache as a rule, when it is read.
+    pub(super) fn release(&self, range: std::ops::Range<usize>) {
+        #[cfg(unix)]
+        if let Bytes::Mapped(map) = &self.bytes {
+            // SAFETY: the map is shared and only read, so nothing is lost: what is dropped is read from the file again.
+            #[expect(unsafe_code, reason = "dropping pages of a map that were written to would lose them")]
+            let released =
+                unsafe { map.unchecked_advise_range(memmap2::UncheckedAdvice::DontNeed, range.start, range.len()) };
+            // a system that cannot keeps the pages, which costs memory and nothing else
+            let _ = released;
+        }
+    }
+
     pub(super) fn file(&self) -> &str {
         &self.file
     }

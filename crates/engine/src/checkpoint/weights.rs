@@ -34,6 +34,8 @@ struct State {
     wanted: u64,
     /// The weights of layers, which are widened only where they are patched, and their sizes in f32.
     layers: Vec<(String, u64)>,
+    /// The part that is used at the moment.
+    focus: Vec<String>,
 }
 
 impl State {
@@ -92,6 +94,7 @@ impl Weights {
             limit: memory::limit(),
             wanted: 0,
             layers: Vec::new(),
+            focus: Vec::new(),
         };
         Self(Arc::new(Inner { files, state: Mutex::new(state) }))
     }
@@ -127,16 +130,23 @@ impl Weights {
         let mut state = self.state();
         let old = std::mem::replace(&mut state.patches, patches.clone());
         state.version += 1;
+        state.focus.clear();
         let mark = |patches: &Option<Arc<dyn Patches>>, name: &str| patches.as_ref().and_then(|all| all.mark(name));
         state.retain(|name| mark(&old, name) == mark(&patches, name));
     }
 
-    /// Makes room for the part of the model under `prefixes`, which is used next: nothing happens where the widened
-    /// weights of the whole model fit; otherwise those of its other parts are dropped.
+    /// Makes room for the part of the model under `prefixes`, which is used next: the mapped weights of its other parts
+    /// leave memory, and so do widened ones, unless those of the whole model fit.
     pub(crate) fn focus(&self, prefixes: &[&str]) {
         let mut state = self.state();
+        if state.focus == prefixes {
+            return;
+        }
+        state.focus = prefixes.iter().map(|&prefix| prefix.to_owned()).collect();
+        let used = |name: &str| prefixes.iter().any(|prefix| name.starts_with(prefix));
+        self.0.files.release(used);
         if state.all_wanted() > state.limit {
-            state.retain(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+            state.retain(used);
         }
     }
 

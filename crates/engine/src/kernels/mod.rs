@@ -22,6 +22,7 @@ pub(crate) mod math;
 pub(crate) mod normalization;
 pub(crate) mod precision;
 pub(crate) mod product;
+pub(crate) mod recycling;
 mod scratch;
 mod shared;
 mod tile;

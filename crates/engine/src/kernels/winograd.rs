@@ -125,7 +125,7 @@ impl WithSimd for &Enter<'_> {
                     let Some(y) = (top + i).checked_sub(1).filter(|y| *y < height) else { continue };
                     let pixel_at = (picture * source.0 + (y >> shift)) * source.1 + (x >> shift);
                     let at = pixel_at * self.inputs + channel;
-                    *pixel = simd.partial_load_f32s(&self.x[at..at + count]);
+                    *pixel = load(simd, &self.x[at..at + count]);
                 }
                 *column = enter(simd, pixels);
             }
@@ -139,7 +139,7 @@ impl WithSimd for &Enter<'_> {
                     // SAFETY: a task writes the rows of its own tile only, one part at a time.
                     #[expect(unsafe_code, reason = "the 36 places of a tile lie apart")]
                     let out = unsafe { self.places.part(at, count) };
-                    simd.partial_store_f32s(out, value);
+                    store(simd, out, value);
                 }
             }
         }
@@ -208,7 +208,7 @@ impl Multiply<'_> {
                         let mut kernel = [simd.splat_f32s(0.0); 3];
                         for (i, value) in kernel.iter_mut().enumerate() {
                             let at = (i * 3 + j) * width + half * lanes;
-                            *value = simd.partial_load_f32s(&kernels[at..at + lanes]);
+                            *value = load(simd, &kernels[at..at + lanes]);
                         }
                         *column = transform_weights(simd, kernel);
                     }
@@ -216,7 +216,7 @@ impl Multiply<'_> {
                     for (i, ((left, middle), right)) in left.into_iter().zip(middle).zip(right).enumerate() {
                         for (j, value) in transform_weights(simd, [left, middle, right]).into_iter().enumerate() {
                             let at = ((i * 6 + j) * inputs + first + input) * width + half * lanes;
-                            simd.partial_store_f32s(&mut panel[at..at + lanes], value);
+                            store(simd, &mut panel[at..at + lanes], value);
                         }
                     }
                 }
@@ -240,7 +240,7 @@ impl Multiply<'_> {
                 let mut line = [zero; 6];
                 for (i, value) in line.iter_mut().enumerate() {
                     let at = ((i * 6 + j) * TOGETHER + slot) * width + column - self.column;
-                    *value = simd.partial_load_f32s(&products[at..at + lanes]);
+                    *value = load(simd, &products[at..at + lanes]);
                 }
                 *values = leave(simd, line);
             }
@@ -253,16 +253,35 @@ impl Multiply<'_> {
                 for (j, &value) in pixels.iter().enumerate().take(self.pictures.width - left) {
                     let pixel = (picture * self.pictures.height + top + i) * self.pictures.width + left + j;
                     let value = match self.bias.of(pixel, outputs) {
-                        Some(bias) => simd.add_f32s(value, simd.partial_load_f32s(&bias[column..column + count])),
+                        Some(bias) => simd.add_f32s(value, load(simd, &bias[column..column + count])),
                         None => value,
                     };
                     // SAFETY: a task writes its own columns of the pixels of its own tiles only, one part at a time.
                     #[expect(unsafe_code, reason = "tasks write different columns of the same pixels")]
                     let out = unsafe { self.out.part(pixel * outputs + column, count) };
-                    simd.partial_store_f32s(out, value);
+                    store(simd, out, value);
                 }
             }
         }
+    }
+}
+
+/// Up to a register of numbers, 0 behind them.
+#[inline(always)]
+fn load<S: Simd>(simd: S, values: &[f32]) -> S::f32s {
+    match S::as_simd_f32s(values) {
+        ([whole], []) => *whole,
+        _ => simd.partial_load_f32s(values),
+    }
+}
+
+/// Stores as many numbers as there is room for.
+#[inline(always)]
+fn store<S: Simd>(simd: S, values: &mut [f32], numbers: S::f32s) {
+    if let ([whole], []) = S::as_mut_simd_f32s(values) {
+        *whole = numbers;
+    } else {
+        simd.partial_store_f32s(values, numbers);
     }
 }
 

@@ -2,6 +2,7 @@ use candle_core::{Result, Tensor};
 
 use crate::EngineError;
 use crate::checkpoint::{Family, Scope};
+use crate::kernels::precision::Precision;
 use crate::layers::{GroupNorm, LayerNorm, Linear, attention, geglu};
 
 /// Into how many heads attention is divided: a constant of the family that no tensor tells.
@@ -106,9 +107,8 @@ impl Block {
     /// # Shapes
     /// - x, result: `[batch, pixels, width]`; context: `[batch, 77, context width]`
     fn forward(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
-        let normed = self.norm1.forward(x)?;
-        let x = (x + self.own.forward(&normed, &normed)?)?;
-        let x = (&x + self.text.forward(&self.norm2.forward(&x)?, context)?)?;
+        let x = (x + self.own.forward(&self.norm1.forward(x)?)?)?;
+        let x = (&x + self.text.forward_to_text(&self.norm2.forward(&x)?, context)?)?;
         let hidden = geglu(&self.up.forward(&self.norm3.forward(&x)?)?)?;
         &x + self.down.forward(&hidden)?
     }
@@ -134,8 +134,22 @@ impl Attention {
         })
     }
 
-    fn forward(&self, x: &Tensor, source: &Tensor) -> Result<Tensor> {
-        let (q, k, v) = (self.query.forward(x)?, self.key.forward(source)?, self.value.forward(source)?);
-        self.out.forward(&attention(&q, &k, &v, self.heads, false)?)
+    /// # Shapes
+    /// - x, result: `[batch, pixels, width]`
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.look(x, &self.key.forward(x)?, &self.value.forward(x)?)
+    }
+
+    /// Keys and values of the text are few, and every pixel of every step depends on them: they are always f32.
+    ///
+    /// # Shapes
+    /// - x, result: `[batch, pixels, width]`; context: `[batch, 77 * chunks, context width]`
+    fn forward_to_text(&self, x: &Tensor, context: &Tensor) -> Result<Tensor> {
+        let (keys, values) = Precision::F32.during(|| (self.key.forward(context), self.value.forward(context)));
+        self.look(x, &keys?, &values?)
+    }
+
+    fn look(&self, x: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+        self.out.forward(&attention(&self.query.forward(x)?, keys, values, self.heads, false)?)
     }
 }
