@@ -13,6 +13,7 @@ use crate::queue::Line;
 use crate::route::{Ask, Found, Route, find};
 use crate::studio::Studio;
 use crate::target::Target;
+use crate::whole_numbers::whole_numbers;
 use crate::{
     ModelCard, api_jobs as jobs, api_models as models, api_pictures as pictures, gate, lan, openai, page, sdapi,
     self_test,
@@ -245,8 +246,12 @@ pub(crate) fn content_type<'a>(call: &'a Call<'_>) -> &'a str {
 /// # Errors
 /// 400 with what is wrong.
 pub(crate) fn parse<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body)
-        .map_err(|error| ApiError::new(400, "bad_json", format!("the body cannot be read: {error}")))
+    let read = |body| {
+        let mut value: Value = serde_json::from_slice(body)?;
+        whole_numbers(&mut value);
+        serde_json::from_value(value)
+    };
+    read(body).map_err(|error| ApiError::new(400, "bad_json", format!("the body cannot be read: {error}")))
 }
 
 /// A foreign text cut short for a message.

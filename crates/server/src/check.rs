@@ -2,7 +2,8 @@
 
 use crate::api_error::ApiError;
 use crate::generate_request::{
-    MAX_CFG_SCALE, MAX_CONTROLS, MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE,
+    MAX_CFG_SCALE, MAX_CONTROLS, MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_CFG_SCALE, MIN_SIDE,
+    SIDE_MULTIPLE,
 };
 use crate::{AssetKind, Generate, GenerateRequest};
 
@@ -38,7 +39,7 @@ pub(crate) fn check(request: &GenerateRequest, generate: &dyn Generate) -> Resul
         }
     }
     within("steps", request.steps, 1, MAX_STEPS)?;
-    within("cfg_scale", request.cfg_scale, 0.0, MAX_CFG_SCALE)?;
+    within("cfg_scale", request.cfg_scale, MIN_CFG_SCALE, MAX_CFG_SCALE)?;
     within("seed", request.seed, 0, MAX_SEED)?;
     within("clip_skip", request.clip_skip.unwrap_or(1), 1, 12)?;
     within("eta", request.eta.unwrap_or(0.0), 0.0, 1.0)?;
@@ -76,7 +77,7 @@ pub(crate) fn check(request: &GenerateRequest, generate: &dyn Generate) -> Resul
         within("hires.scale", hires.scale, 1.0, 8.0)?;
         within("hires.strength", hires.strength, 0.0, 1.0)?;
         within("hires.steps", hires.steps.unwrap_or(0), 0, MAX_STEPS)?;
-        within("hires.cfg_scale", hires.cfg_scale.unwrap_or(0.0), 0.0, MAX_CFG_SCALE)?;
+        within("hires.cfg_scale", hires.cfg_scale.unwrap_or(MIN_CFG_SCALE), MIN_CFG_SCALE, MAX_CFG_SCALE)?;
     }
     if let Some(refiner) = &request.refiner {
         within("refiner.switch_at", refiner.switch_at, 0.0, 1.0)?;

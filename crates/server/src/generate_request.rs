@@ -12,6 +12,8 @@ pub(crate) const MAX_SIDE: u32 = 2048;
 pub(crate) const SIDE_MULTIPLE: u32 = 8;
 /// Most steps of one picture.
 pub(crate) const MAX_STEPS: u32 = 150;
+/// Smallest guidance scale: none at all.
+pub(crate) const MIN_CFG_SCALE: f32 = 1.0;
 /// Largest guidance scale.
 pub(crate) const MAX_CFG_SCALE: f32 = 30.0;
 /// Largest seed: JavaScript's largest exact integer, so that the page never rounds one.
@@ -40,7 +42,7 @@ pub struct GenerateRequest {
     pub height: u32,
     /// Number of steps, 1 to 150.
     pub steps: u32,
-    /// Guidance scale, 0 to 30.
+    /// Guidance scale, 1 (none) to 30.
     pub cfg_scale: f32,
     /// Seed of the noise, already chosen where the request left it open; at most 2^53 - 1.
     pub seed: u64,

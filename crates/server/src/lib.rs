@@ -117,6 +117,7 @@ mod thumbnail;
 mod thumbnails;
 mod tries;
 mod uploads;
+mod whole_numbers;
 mod worker;
 
 pub use asset::{Asset, AssetKind, Style};

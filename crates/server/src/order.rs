@@ -7,10 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::api_error::ApiError;
 use crate::check::{check, shown};
-use crate::generate_request::{
-    MAX_CFG_SCALE, MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE,
-};
+use crate::generate_request::{MAX_PROMPT_CHARS, MAX_SEED, MAX_SIDE, MAX_STEPS, MIN_SIDE, SIDE_MULTIPLE};
 use crate::queue::MAX_WAITING;
+use crate::whole_numbers::whole_numbers;
 use crate::{Generate, GenerateRequest, ModelCard};
 
 const FIELDS: [&str; 22] = [
@@ -45,8 +44,9 @@ const MAX_COUNT: u64 = 100;
 /// # Errors
 /// 400 with a code and a message that names the field, the value found and the bounds.
 pub(crate) fn read_order(body: &[u8], generate: &dyn Generate) -> Result<Vec<GenerateRequest>, ApiError> {
-    let value: Value =
+    let mut value: Value =
         serde_json::from_slice(body).map_err(|error| bad("bad_json", format!("the body is not JSON: {error}")))?;
+    whole_numbers(&mut value);
     let Value::Object(fields) = value else {
         return Err(bad("bad_json", "the body must be a JSON object").hint("for example {\"prompt\":\"a red apple\"}"));
     };
@@ -175,13 +175,8 @@ fn side(fields: &Map<String, Value>, name: &str, otherwise: u32) -> Result<u32, 
 fn scale(fields: &Map<String, Value>, otherwise: f32) -> Result<f32, ApiError> {
     let Some(value) = present(fields, "cfg_scale") else { return Ok(otherwise) };
     let Value::Number(number) = value else { return Err(wrong_kind("cfg_scale", value, "a number")) };
-    #[expect(clippy::cast_possible_truncation, reason = "guidance is f32 in the engine; bounds are checked next")]
-    let scale = number.as_f64().unwrap_or(f64::NAN) as f32;
-    if (0.0..=MAX_CFG_SCALE).contains(&scale) {
-        Ok(scale)
-    } else {
-        Err(bad("out_of_range", format!("`cfg_scale` is {number}: it must be from 0 to {MAX_CFG_SCALE}")))
-    }
+    #[expect(clippy::cast_possible_truncation, reason = "guidance is f32 in the engine; `check` knows the bounds")]
+    Ok(number.as_f64().unwrap_or(f64::NAN) as f32)
 }
 
 fn seed(fields: &Map<String, Value>, count: u64) -> Result<u64, ApiError> {
@@ -369,6 +364,8 @@ mod tests {
             (r#"{"prompt":"","height":4096}"#, "out_of_range", "`height` is 4096"),
             (r#"{"prompt":"","cfg_scale":1e40}"#, "out_of_range", "`cfg_scale`"),
             (r#"{"prompt":"","cfg_scale":-1}"#, "out_of_range", "`cfg_scale` is -1"),
+            (r#"{"prompt":"","cfg_scale":0.5}"#, "out_of_range", "`cfg_scale` is 0.5: it must be from 1 to 30"),
+            (r#"{"prompt":"","hires":{"cfg_scale":0}}"#, "out_of_range", "`hires.cfg_scale` is 0"),
             (r#"{"prompt":"","seed":9007199254740992}"#, "out_of_range", "`seed`"),
             (r#"{"prompt":"","seed":9007199254740991,"count":2}"#, "out_of_range", "`seed`"),
             (r#"{"prompt":"","seed":-2}"#, "out_of_range", "`seed` is -2"),

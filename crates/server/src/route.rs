@@ -71,7 +71,10 @@ pub(crate) enum Found<'a> {
 /// Looks a target up in a table.
 pub(crate) fn find<'a>(routes: &'static [Route], method: &str, target: &'a Target) -> Found<'a> {
     let mut methods: Vec<&str> = Vec::new();
-    for route in routes {
+    // An address that stands in the table as it is means no other.
+    let literal = |route: &Route| !route.path.contains('{');
+    let exact = routes.iter().any(|route| literal(route) && fits(route.path, target).is_some());
+    for route in routes.iter().filter(|route| literal(route) || !exact) {
         let Some(names) = fits(route.path, target) else { continue };
         let headed = method == "HEAD" && route.method == "GET" && !route.path.ends_with("/events");
         if route.method == method || headed {

@@ -18,8 +18,9 @@ impl Target {
         let bad = |why: &str| ApiError::new(400, "bad_path", format!("the path cannot be read: {why}"));
         let path = raw.strip_prefix('/').ok_or_else(|| bad("it does not begin with `/`"))?;
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let decode_all =
-            |text: &str| decode(text).ok_or_else(|| bad("it holds a wrong escape or bytes that are not UTF-8"));
+        let decode_all = |text: &str| {
+            decode(text).ok_or_else(|| bad("it holds a wrong escape, a control character or bytes that are not UTF-8"))
+        };
         let parts = path.split('/').map(decode_all).collect::<Result<Vec<_>, _>>()?;
         let query = query
             .split('&')

@@ -178,6 +178,10 @@ fn the_other_answers_are_there() {
     assert_eq!(running.send("POST", "/api/v1/self-test").refusal(), (503, "no_self_test".to_owned()));
     let wrong = running.send("PUT", "/api/v1/queue");
     assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD, DELETE")));
+    let wrong = running.get("/api/v1/pictures/delete");
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("POST")));
+    let ordered = send(&running, "POST", "/api/v1/generate", &json!({ "prompt": "a", "steps": 2.0, "seed": -1.0 }));
+    assert_eq!((ordered.status, &ordered.json()["jobs"][0]["settings"]["steps"]), (202, &2.into()));
     let added = running.connect().request("POST", "/api/v1/models?name=a.safetensors", &[], b"abc");
     assert_eq!(added.refusal(), (400, "no_model".to_owned()));
 
