@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::EngineError;
 
 /// The precision of the numbers that large products multiply. Everything else is f32: sums, norms, activations, 3x3
-/// convolutions, what the text says (encoders, keys and values), and products that are too small to matter.
+/// convolutions, shortcuts, what the text says (encoders, keys and values), and products that are too small to matter.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {

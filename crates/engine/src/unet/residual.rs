@@ -2,6 +2,7 @@ use candle_core::{Result, Tensor};
 
 use crate::EngineError;
 use crate::checkpoint::Scope;
+use crate::kernels::precision::Precision;
 use crate::layers::{Convolution, GroupNorm, Linear, Resize};
 
 /// A residual block: norm, SiLU, convolution, plus the time embedding; norm, SiLU, convolution; plus the input.
@@ -50,7 +51,8 @@ impl ResidualBlock {
         let hidden = self.conv1.forward_with_offset(&self.norm1.forward_silu(x)?, &offset)?;
         let hidden = self.conv2.forward(&self.norm2.forward_silu(&hidden)?)?;
         match &self.shortcut {
-            Some(shortcut) => shortcut.forward(x)? + hidden,
+            // all of the signal goes through it, so that its rounding would weigh more than everybody else's: always f32
+            Some(shortcut) => Precision::F32.during(|| shortcut.forward(x))? + hidden,
             None => x + hidden,
         }
     }

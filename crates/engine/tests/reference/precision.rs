@@ -31,7 +31,7 @@ fn the_built_in_model_draws_the_same_pictures_in_bf16() {
     }
 }
 
-/// Random networks do not take noise away, so that what rounding adds stays, times the CFG scale: 48 dB at 4, 44 dB at 7.
+/// Random networks do not take noise away, so that what rounding adds stays, times the CFG scale.
 #[test]
 fn random_weights_draw_the_same_picture_in_bf16() {
     let mut model = tiny::model();
@@ -40,7 +40,7 @@ fn random_weights_draw_the_same_picture_in_bf16() {
         width: 192,
         height: 128,
         steps: 8,
-        cfg_scale: 4.0,
+        cfg_scale: 7.0,
         seed: 5,
         ..GenerateSettings::recommended(model.info())
     };
