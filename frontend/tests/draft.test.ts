@@ -60,7 +60,7 @@ describe('a draft', () => {
 
   it('never asks for more than the limits', () => {
     const wild = { ...emptyDraft, steps: 9999, cfgScale: -3, count: 999, size: { kind: 'custom', width: 5, height: 1e9 } as const }
-    expect(requestBody(wild, spark, limits)).toMatchObject({ steps: 150, cfg_scale: 0, count: 100, width: 64, height: 2048 })
+    expect(requestBody(wild, spark, limits)).toMatchObject({ steps: 150, cfg_scale: 1, count: 100, width: 64, height: 2048 })
   })
 })
 

@@ -36,6 +36,7 @@ export interface Draft {
 /** Seeds stay exact in JSON up to here. */
 export const maxSeed = Number.MAX_SAFE_INTEGER
 export const maxCount = 100
+export const minCfgScale = 1
 export const maxCfgScale = 30
 
 export const emptyDraft: Draft = {
@@ -74,7 +75,7 @@ export function effective(draft: Draft, model: ModelCard, limits: Limits): Effec
     ...size,
     model: model.id,
     steps: clamp(Math.round(draft.steps ?? model.steps), 1, limits.max_steps),
-    cfgScale: clamp(draft.cfgScale ?? model.cfg_scale, 0, maxCfgScale),
+    cfgScale: clamp(draft.cfgScale ?? model.cfg_scale, minCfgScale, maxCfgScale),
     sampler: draft.sampler ?? model.sampler,
   }
 }
