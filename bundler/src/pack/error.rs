@@ -200,7 +200,9 @@ impl PackError {
             Self::TooLarge(_) => {
                 "cut the archive into smaller volumes, for example `--volume-size 2GB`, and run the command again".to_owned()
             }
-            Self::VolumeTooSmall { .. } => "choose larger volumes: `--volume-size 8MiB` always works".to_owned(),
+            Self::VolumeTooSmall { .. } => "choose larger volumes: `--volume-size 8MiB` always works. If you did not choose \
+                any, a limit of this session keeps files that short (`ulimit -f`): raise it"
+                .to_owned(),
             Self::Manifest(error) => return error.hint(),
             Self::Full(_) => {
                 "free space there, choose another disk with `--out`, or name a further stick with `--next DIR`; then run the \
