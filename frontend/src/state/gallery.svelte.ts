@@ -199,20 +199,24 @@ class Gallery {
     this.choosing = false
   }
 
-  /** Stars what has none; when all have one, takes them away. */
+  /** Stars what has none; when all have one, takes them away. Shown at once, so that the next press knows. */
   async star(pictures: readonly Picture[]): Promise<void> {
     const starred = !pictures.every((picture) => picture.starred)
-    try {
-      for (const picture of pictures) {
-        if (picture.starred === starred) continue
-        const after = (await api.star(picture.id, starred)) ?? { ...picture, starred }
-        this.pictures = this.pictures.map((one) => (one.id === after.id ? after : one))
-      }
-      this.announcement = starred ? t.gallery.starred : t.gallery.unstarred
-      if (this.starred && !starred) this.later()
-    } catch (error) {
-      this.problem = problemOf(error)
+    const changed = pictures.filter((picture) => picture.starred !== starred)
+    const show = (id: string, starred: boolean) => {
+      this.pictures = this.pictures.map((one) => (one.id === id ? { ...one, starred } : one))
     }
+    for (const { id } of changed) show(id, starred)
+    this.announcement = starred ? t.gallery.starred : t.gallery.unstarred
+    for (const { id } of changed) {
+      try {
+        await api.star(id, starred)
+      } catch (error) {
+        show(id, !starred)
+        this.problem = problemOf(error)
+      }
+    }
+    if (this.starred && !starred) this.later()
   }
 
   async remove(pictures: readonly Picture[]): Promise<void> {
