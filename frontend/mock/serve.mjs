@@ -234,6 +234,7 @@ const system = () => ({
   kernels: 'AVX2',
   precision: 'f32',
   threads: 4,
+  comfy_frontend: true,
   uptime: Math.round(process.uptime()),
 })
 

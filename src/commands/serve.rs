@@ -11,7 +11,7 @@ use crate::output::Output;
 use crate::self_test::SealedTest;
 use crate::stock::Warehouse;
 use engine::Precision;
-use manifest::layout;
+use manifest::{ComponentKind, layout};
 use seal::{FileRules, Level, SealReport};
 use serde_json::Value;
 use server::{Facts, Server, ServerConfig};
@@ -63,6 +63,7 @@ pub(crate) fn serve(
         state: state.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         network,
+        comfy_frontend: warehouse.generation().and_then(comfy_frontend),
     })?;
     if let Some(taken) = server.moved_from() {
         output.say(format!("port {taken} is taken by another program; using the next free one"));
@@ -104,6 +105,15 @@ pub(crate) fn serve(
     })?;
     output.say("Stopped. Pictures that were complete are kept.");
     Ok(())
+}
+
+/// The wheel of ComfyUI's frontend, if it is installed.
+fn comfy_frontend(generation: &install::Generation) -> Option<PathBuf> {
+    let mut files = generation.manifest.files_of(ComponentKind::Frontend);
+    let (_, file) = files.find(|(component, file)| {
+        component.id.as_str() == "comfyui-frontend" && file.path.file_name().ends_with(".whl")
+    })?;
+    Some(file.path.below(&generation.folder))
 }
 
 /// Says how other devices are paired, if they can reach the server.

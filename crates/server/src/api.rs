@@ -181,6 +181,7 @@ fn system(api: &Api, _: &Ask<'_>, _: &mut Call<'_>) -> Result<Reply, ApiError> {
     facts.insert("version".to_owned(), studio.version.as_str().into());
     facts.insert("seal_level".to_owned(), seal_level(studio).into());
     facts.insert("uptime".to_owned(), studio.started.elapsed().as_secs().into());
+    facts.insert("comfy_frontend".to_owned(), api.comfy.has_frontend().into());
     facts.insert("remarks".to_owned(), studio.remarks.all().into());
     Ok(Reply::json(200, &facts))
 }

@@ -40,7 +40,7 @@ pub(crate) fn matches(call: &Call<'_>, etag: &str) -> bool {
         .any(|tag| tag.trim() == "*" || tag.trim().trim_start_matches("W/") == etag)
 }
 
-fn content_type(name: &str) -> &'static str {
+pub(crate) fn content_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map_or("", |(_, extension)| extension) {
         "html" => "text/html; charset=utf-8",
         "js" | "mjs" => "text/javascript; charset=utf-8",
@@ -51,6 +51,9 @@ fn content_type(name: &str) -> &'static str {
         "png" => "image/png",
         "ico" => "image/x-icon",
         "webp" => "image/webp",
+        "webm" => "video/webm",
+        "woff" => "font/woff",
+        "ttf" => "font/ttf",
         "woff2" => "font/woff2",
         "txt" => "text/plain; charset=utf-8",
         _ => "application/octet-stream",

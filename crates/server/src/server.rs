@@ -58,6 +58,8 @@ pub struct ServerConfig {
     /// Addresses of this computer where other devices reach the server as well, once they are paired; none for this
     /// computer alone.
     pub network: Vec<IpAddr>,
+    /// The wheel with ComfyUI's own frontend, served below `/comfy/`; none where it is not installed.
+    pub comfy_frontend: Option<PathBuf>,
 }
 
 impl Default for ServerConfig {
@@ -70,6 +72,7 @@ impl Default for ServerConfig {
             state: PathBuf::from("state"),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             network: Vec::new(),
+            comfy_frontend: None,
         }
     }
 }
@@ -193,7 +196,8 @@ impl Server {
         let uploads = Arc::new(Uploads::new(self.config.state.join(UPLOADS)));
         let keeping = (Arc::clone(&history), Arc::clone(&uploads), Arc::clone(&queue), Arc::clone(&stop));
         thread::Builder::new().name("history".to_owned()).spawn(move || keep_house(&keeping)).map_err(failed)?;
-        let comfy = Arc::new(Comfy::new(&self.config.state.join(COMFY)));
+        let comfy =
+            Arc::new(Comfy::new(&self.config.state.join(COMFY), self.config.comfy_frontend.as_deref(), &remarks));
         let worker = Worker {
             runs: Arc::clone(&comfy.runs),
             queue: Arc::clone(&queue),

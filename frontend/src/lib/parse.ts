@@ -335,7 +335,7 @@ export function parseTask(value: unknown): Task {
   }
 }
 
-const namedInSystem = new Set(['version', 'home', 'seal_level', 'memory', 'disk', 'processor', 'kernels', 'precision', 'threads', 'uptime'])
+const namedInSystem = new Set(['version', 'home', 'seal_level', 'memory', 'disk', 'processor', 'kernels', 'precision', 'threads', 'uptime', 'comfy_frontend'])
 const plain = (value: unknown): value is string | number | boolean => ['string', 'number', 'boolean'].includes(typeof value)
 
 export function parseSystem(value: unknown): System {
@@ -354,6 +354,7 @@ export function parseSystem(value: unknown): System {
     precision: said(it.precision),
     threads: numberOrNull(it.threads),
     uptime: numberOrNull(it.uptime),
+    comfyFrontend: it.comfy_frontend === true,
     extra: Object.entries(it)
       .filter(([name, fact]) => !namedInSystem.has(name) && said(fact) !== '')
       .map(([name, fact]): [string, string] => [name, said(fact)]),

@@ -297,6 +297,8 @@ export interface System {
   threads: number | null
   /** Seconds. */
   uptime: number | null
+  /** Whether ComfyUI's own page is installed, at /comfy/. */
+  comfyFrontend: boolean
   extra: [string, string][]
 }
 

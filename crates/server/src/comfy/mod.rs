@@ -6,6 +6,7 @@
 
 mod compile;
 mod drawn;
+mod frontend;
 mod graph;
 mod jobs;
 mod mask;
@@ -33,6 +34,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use self::frontend::Frontend;
 use self::pictures::Inputs;
 pub(crate) use self::runs::Runs;
 use self::shelf::{FOLDERS, Shelf};
@@ -42,6 +44,7 @@ use crate::api_error::ApiError;
 use crate::gate;
 use crate::http::{Body, Call, Reply};
 use crate::job::Job;
+use crate::remarks::Remarks;
 use crate::studio::Studio;
 use crate::target::Target;
 
@@ -53,18 +56,36 @@ pub(crate) struct Comfy {
     pub(crate) runs: Arc<Runs>,
     inputs: Inputs,
     user: Userdata,
+    /// ComfyUI's own page, where it is installed.
+    frontend: Option<Frontend>,
 }
 
 impl Comfy {
-    /// Keeps its files in `folder`, which is made when the first one comes.
-    pub(crate) fn new(folder: &Path) -> Self {
+    /// Keeps its files in `folder`, which is made when the first one comes; serves the frontend in `wheel`.
+    pub(crate) fn new(folder: &Path, wheel: Option<&Path>, remarks: &Remarks) -> Self {
+        let frontend = wheel.and_then(|wheel| {
+            let opened = Frontend::open(wheel);
+            opened
+                .inspect_err(|error| {
+                    remarks.note(format!(
+                        "ComfyUI's frontend in `{}` cannot be used: {error}; install its bundle again",
+                        wheel.display()
+                    ));
+                })
+                .ok()
+        });
         let runs = Arc::new(Runs::default());
-        Self { runs, inputs: Inputs::new(folder.join("input")), user: Userdata::new(folder.join("user")) }
+        Self { runs, inputs: Inputs::new(folder.join("input")), user: Userdata::new(folder.join("user")), frontend }
     }
 
     /// What the picture of a job shall carry besides its settings.
     pub(crate) fn texts(runs: &Runs, job: &Job) -> Vec<(String, String)> {
         runs.of_job(&job.id).map(|run| run.texts()).unwrap_or_default()
+    }
+
+    /// Whether ComfyUI's own page is served.
+    pub(crate) fn has_frontend(&self) -> bool {
+        self.frontend.is_some()
     }
 
     fn shelf(&self, studio: &Studio) -> Shelf {
@@ -80,6 +101,27 @@ pub(crate) fn answer(
     target: &Target,
     call: &mut Call<'_>,
 ) -> Option<Reply> {
+    // The frontend asks for everything below the address of its page: its own files, and the interface.
+    let parts = match (parts, &comfy.frontend) {
+        (["comfy", ..], None) => {
+            return Some(
+                ApiError::not_found("/comfy/")
+                    .hint("ComfyUI's frontend is not installed: put `comfyui-frontend` into the next bundle")
+                    .into(),
+            );
+        }
+        (["comfy"], Some(_)) => return Some(Reply::empty(308).header("Location", "/comfy/")),
+        (["comfy", rest @ ..], Some(frontend)) => {
+            let reading = matches!(call.method.as_str(), "GET" | "HEAD");
+            if let Some(reply) = frontend.serve(&rest.join("/"), call).filter(|_| reading) {
+                return Some(reply);
+            }
+            rest
+        }
+        // The one thing that it asks for at the root: the tab's icon while a picture is drawn.
+        (["assets", "images", ..], Some(frontend)) => return frontend.serve(&parts.join("/"), call),
+        (parts, _) => parts,
+    };
     let (parts, api) = match parts {
         ["api", "v1", ..] => return None,
         ["api", rest @ ..] => (rest, true),
@@ -96,6 +138,7 @@ pub(crate) fn answer(
         }
         (["view" | "view_metadata" | "upload", ..], _) => upload::answer(comfy, studio, parts, target, call),
         (["users" | "settings" | "userdata", ..], _) => user_routes::answer(comfy, parts, target, call),
+        (["user.css"], "GET") => Ok(file("text/css; charset=utf-8", Vec::new())),
         (["internal", "logs", "subscribe"], "PATCH") => Ok(Reply::json(200, &json!({}))),
         (_, _) if reading => match look(comfy, studio, parts) {
             Some(found) => Ok(Reply::json(200, &found)),

@@ -102,7 +102,12 @@ fn userdata(comfy: &Comfy, parts: &[&str], target: &Target, call: &mut Call<'_>)
                 let kind = if name.ends_with(".json") { "application/json" } else { "application/octet-stream" };
                 Ok(file(kind, bytes))
             }
-            None => Err(ApiError::not_found(&name)),
+            // The frontend asks for these always; a browser would note each 404 as an error.
+            None => match name.as_str() {
+                "user.css" => Ok(file("text/css; charset=utf-8", Vec::new())),
+                "comfy.templates.json" => Ok(file("application/json", b"[]".to_vec())),
+                _ => Err(ApiError::not_found(&name)),
+            },
         },
         "POST" => {
             let bytes = call.read_body(MAX_FILE)?;

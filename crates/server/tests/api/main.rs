@@ -6,6 +6,7 @@ mod running;
 
 mod alone;
 mod comfy;
+mod comfy_frontend;
 mod generation;
 mod history;
 mod hostile;

@@ -60,14 +60,34 @@ impl Running {
         Self::start(outputs, engine, facts, Vec::new())
     }
 
-    fn start(outputs: &Path, engine: Arc<dyn Generate>, facts: Facts, network: Vec<IpAddr>) -> Self {
-        let config = ServerConfig {
+    /// A server for devices, too, that has this wheel of ComfyUI's frontend.
+    pub(crate) fn with_frontend(wheel: &[u8]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let outputs = folder.path().join("outputs");
+        let path = folder.path().join("frontend.whl");
+        fs_err::write(&path, wheel).expect("a wheel");
+        let config =
+            ServerConfig { network: vec![[127, 0, 0, 2].into()], comfy_frontend: Some(path), ..Self::config(&outputs) };
+        let mut running = Self::run(config, Arc::new(Fake::default()), Facts::default());
+        running._folder = Some(folder);
+        running
+    }
+
+    fn config(outputs: &Path) -> ServerConfig {
+        ServerConfig {
             port: 0,
             outputs: outputs.to_owned(),
             state: outputs.with_file_name("state"),
-            network,
             ..ServerConfig::default()
-        };
+        }
+    }
+
+    fn start(outputs: &Path, engine: Arc<dyn Generate>, facts: Facts, network: Vec<IpAddr>) -> Self {
+        Self::run(ServerConfig { network, ..Self::config(outputs) }, engine, facts)
+    }
+
+    fn run(config: ServerConfig, engine: Arc<dyn Generate>, facts: Facts) -> Self {
+        let outputs = config.outputs.clone();
         let said = Arc::new(Mutex::new(Vec::new()));
         let saying = Arc::clone(&said);
         let server = Server::bind(config).expect("a port");
@@ -77,7 +97,7 @@ impl Running {
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
         let thread = thread::spawn(move || server.run(engine, facts, stopping));
-        Self { address, outputs: outputs.to_owned(), network, said, stop, thread: Some(thread), _folder: None }
+        Self { address, outputs, network, said, stop, thread: Some(thread), _folder: None }
     }
 
     pub(crate) fn connect(&self) -> Client {

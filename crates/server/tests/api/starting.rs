@@ -18,6 +18,7 @@ fn config(port: u16, port_is_fixed: bool, folder: &tempfile::TempDir) -> ServerC
         state: folder.path().join("state"),
         version: "1.2.3".into(),
         network: Vec::new(),
+        comfy_frontend: None,
     }
 }
 

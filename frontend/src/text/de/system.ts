@@ -79,10 +79,12 @@ export const system: typeof english = {
     loading: 'Fragt den Rechner',
   },
   programs: {
-    intro: 'Andere Programme auf diesem Rechner können hier zeichnen. Gib ihnen eine dieser Adressen; einen Schlüssel brauchen sie nicht, und wo sie auf einem bestehen, genügt irgendein Wort.',
+    intro: 'Andere Programme auf diesem Rechner können hier zeichnen. Gib ihnen eine dieser Adressen; auf diesem Rechner brauchen sie keinen Schlüssel, und wo sie auf einem bestehen, genügt irgendein Wort. Ein Programm auf einem anderen Rechner braucht dessen Kopplung (Andere Geräte) und ihr Token als Schlüssel.',
     a1111: 'AUTOMATIC1111 (Krita, SillyTavern, Open WebUI, …)',
     openai: 'OpenAI',
     comfyui: 'ComfyUI',
+    frontend: 'ComfyUIs eigene Seite',
+    frontendAbout: 'Die offizielle Oberfläche von ComfyUI, unverändert, als anderer Weg zu denselben Modellen. Sie ist ein eigenes Programm unter der GPL 3.0 und kam mit deinem Paket.',
     own: 'Die eigene Schnittstelle dieser Seite, beschrieben in OpenAPI',
     copy: 'Kopieren',
     copied: 'Kopiert',

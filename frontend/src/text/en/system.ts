@@ -78,10 +78,12 @@ export const system = {
     loading: 'Asking the machine',
   },
   programs: {
-    intro: 'Other programs on this machine can draw here. Give them one of these addresses; they need no key, and where they insist on one, any word will do.',
+    intro: 'Other programs on this machine can draw here. Give them one of these addresses; on this machine they need no key, and where they insist on one, any word will do. A program on another computer needs that computer paired (Other devices) and its token as the key.',
     a1111: 'AUTOMATIC1111 (Krita, SillyTavern, Open WebUI, …)',
     openai: 'OpenAI',
     comfyui: 'ComfyUI',
+    frontend: 'ComfyUI’s own page',
+    frontendAbout: 'The official frontend of ComfyUI, unchanged, as another way to draw with the same models. It is a separate program under the GPL 3.0, brought by your bundle.',
     own: 'This page’s own interface, described in OpenAPI',
     copy: 'Copy',
     copied: 'Copied',
