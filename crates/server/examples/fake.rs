@@ -135,6 +135,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         state: outputs.join(".state"),
         version: "0.1.0".to_owned(),
         network: Vec::new(),
+        comfy_frontend: None,
     })?;
     let address = server.address();
     #[expect(clippy::print_stdout, reason = "an example speaks to its user")]

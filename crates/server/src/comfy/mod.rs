@@ -118,8 +118,10 @@ pub(crate) fn answer(
             }
             rest
         }
-        // The one thing that it asks for at the root: the tab's icon while a picture is drawn.
-        (["assets", "images", ..], Some(frontend)) => return frontend.serve(&parts.join("/"), call),
+        // The one thing that it asks for at the root: the tab's icon, while a picture is drawn and after.
+        (["assets", "images", ..] | ["assets", "favicon.ico"], Some(frontend)) => {
+            return frontend.serve(&parts.join("/"), call);
+        }
         (parts, _) => parts,
     };
     let (parts, api) = match parts {

@@ -23,6 +23,7 @@ fn running() -> Running {
         ("static/index.html", PAGE),
         ("static/assets/index-1a.js", "let x"),
         ("static/assets/index-1a.js.map", "{}"),
+        ("static/assets/favicon.ico", "ico"),
         ("static/assets/images/favicon_progress_16x16/frame_0.png", "png"),
     ]))
 }
@@ -45,6 +46,7 @@ fn the_frontend_comes_out_of_its_wheel_under_a_policy_of_its_own() {
     assert_eq!((again.status, again.body.len()), (304, 0));
 
     assert_eq!(running.get("/assets/images/favicon_progress_16x16/frame_0.png").text(), "png");
+    assert_eq!(running.get("/assets/favicon.ico").text(), "ico");
     assert_eq!(running.get("/comfy").header("location"), Some("/comfy/"));
     for path in ["/comfy/assets/index-1a.js.map", "/comfy/__init__.py", "/comfy/../__init__.py", "/comfy/api/v1/status"]
     {
