@@ -8,7 +8,7 @@ use super::files::Files;
 use super::source::Source;
 use super::{Header, Patches, Scope, TensorEntry, memory};
 use crate::EngineError;
-use crate::kernels::weight::Elements;
+use crate::kernels::{recycling, weight::Elements};
 
 /// A checkpoint's tensors. They stay in the file; what is widened to f32 for a use is kept for the next one as far as
 /// memory allows (see [`Weights::focus`]), and never differs from what widening it anew would give.
@@ -86,6 +86,7 @@ impl Weights {
     }
 
     fn new(files: Files) -> Self {
+        recycling::keep_blocks();
         let state = State {
             patches: None,
             version: 0,

@@ -1,12 +1,15 @@
 //! The memory of large blocks, used again instead of being given back to the operating system and cleared by it.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 
 /// The system's allocator, except that blocks of a mebibyte and more are kept when they are freed, and serve the next
 /// time when one of about their size is wanted. Each step of a picture wants the same ones, and the operating system
 /// would clear every page of every one of them. Linux is asked for huge pages, of which the processor finds more
 /// without looking them up.
+///
+/// All of this begins when the first weights are opened: who packs or unpacks a bundle wants the memory back.
 ///
 /// ```
 /// #[global_allocator]
@@ -23,6 +26,14 @@ const BLOCKS: usize = 96;
 /// Where large blocks begin: at a page, and from two huge pages on at a huge page.
 const PAGE: usize = 4096;
 const HUGE_PAGE: usize = 2 << 20;
+
+/// Are blocks kept?
+static KEEPING: AtomicBool = AtomicBool::new(false);
+
+/// From now on, blocks are kept.
+pub(crate) fn keep_blocks() {
+    KEEPING.store(true, Relaxed);
+}
 
 /// Freed blocks, the oldest first.
 struct Shelf {
@@ -90,7 +101,7 @@ unsafe fn new_block(large: Layout) -> *mut u8 {
     // SAFETY: the caller vouches for the layout.
     let block = unsafe { System.alloc(large) };
     #[cfg(target_os = "linux")]
-    if large.align() == HUGE_PAGE && !block.is_null() {
+    if large.align() == HUGE_PAGE && !block.is_null() && KEEPING.load(Relaxed) {
         // SAFETY: the block is this long and nobody's yet; the advice changes nothing of what is in it. A system
         // without huge pages refuses, which costs time and nothing else.
         unsafe { libc::madvise(block.cast(), large.size(), libc::MADV_HUGEPAGE) };
@@ -126,7 +137,7 @@ unsafe impl GlobalAlloc for Recycling {
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
         let Some(large) = rounded(layout) else { return unsafe { System.dealloc(block, layout) } };
-        if large.size() > MOST {
+        if large.size() > MOST || !KEEPING.load(Relaxed) {
             return unsafe { System.dealloc(block, large) };
         }
         let mut shelf = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,6 +200,7 @@ mod tests {
     #[test]
     #[expect(unsafe_code, reason = "calls an allocator")]
     fn a_freed_block_serves_again_and_is_cleared_if_asked_for() {
+        keep_blocks();
         let memory = Recycling::new();
         let (size, similar) = (5 << 20, (5 << 20) - 1000);
         let block = filled(&memory, size);
@@ -228,6 +240,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_stays_within_its_bounds() {
+        keep_blocks();
         let memory = Recycling::new();
         let sizes: Vec<usize> = (0..3 * BLOCKS).map(|i| LEAST << (i % 8)).collect();
         let blocks: Vec<*mut u8> = sizes.iter().map(|&size| filled(&memory, size)).collect();
