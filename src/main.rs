@@ -48,6 +48,7 @@ static MEMORY: engine::Recycling = engine::Recycling::new();
 const PROGRAM_VERSION: &str = concat!("fieldforge ", env!("CARGO_PKG_VERSION"));
 
 fn main() -> ExitCode {
+    engine::Recycling::large_blocks_go_back();
     // clap prints help, version and wrong usage itself, and ends with 0 or 2.
     let cli = Cli::parse();
     let output = Output::new(cli.global);

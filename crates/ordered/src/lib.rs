@@ -44,7 +44,7 @@ pub fn default_threads() -> usize {
 /// How many jobs may exist at a time with so many threads.
 #[must_use]
 pub fn in_flight(threads: usize) -> usize {
-    threads.saturating_mul(4).clamp(4, 10)
+    threads.saturating_mul(3).clamp(4, 10)
 }
 
 /// Runs `work` on `threads` threads over everything that `produce` gives, and hands the results to `consume` in the

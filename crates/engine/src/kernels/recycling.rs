@@ -9,7 +9,8 @@ use std::sync::{Mutex, PoisonError};
 /// would clear every page of every one of them. Linux is asked for huge pages, of which the processor finds more
 /// without looking them up.
 ///
-/// All of this begins when the first weights are opened: who packs or unpacks a bundle wants the memory back.
+/// All of this begins when the first weights are opened: who packs or unpacks a bundle wants the memory back, and
+/// calls [`Recycling::large_blocks_go_back`] first.
 ///
 /// ```
 /// #[global_allocator]
@@ -62,6 +63,18 @@ impl Recycling {
     /// An allocator that keeps nothing yet.
     pub const fn new() -> Self {
         Self(Mutex::new(Shelf { blocks: [(0, 0); BLOCKS], count: 0, bytes: 0 }))
+    }
+
+    /// From now on, large blocks that nobody keeps go back to the operating system when they are freed. The GNU
+    /// allocator would raise the size from which it does so to that of the largest block it has seen, and hold on to
+    /// the holes between those that live.
+    #[cfg_attr(all(target_os = "linux", target_env = "gnu"), expect(unsafe_code, reason = "calls the C library"))]
+    pub fn large_blocks_go_back() {
+        // SAFETY: it sets a number of the allocator, behind its own lock.
+        #[cfg(all(target_os = "linux", target_env = "gnu"))]
+        unsafe {
+            libc::mallopt(libc::M_MMAP_THRESHOLD, LEAST as libc::c_int);
+        }
     }
 
     fn take(&self, size: usize) -> Option<*mut u8> {
